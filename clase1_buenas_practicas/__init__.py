@@ -1,0 +1,1 @@
+"""Clase 1: del cuaderno de investigación a programas probados."""

@@ -1,6 +1,6 @@
 """Valida los datos crudos y los separa en entrenamiento y prueba.
 
-    python clase1_buenas_practicas/etl.py
+python clase1_buenas_practicas/etl.py
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from shared.outputs import package_versions, read_json, refuse_other_run, replac
 from shared.settings import get_settings
 
 OUTPUTS = get_settings().outputs("clase1_buenas_practicas")
-FOLDER = "datos"
-RECORD = "etl.json"
+DATA_FOLDER = "datos"
+DATA_RECORD = "etl.json"
 PARTITIONS = ("train", "test")
 MIN_PER_CLASS = 20
 """Pacientes de cada clase que hacen falta para repartirlos en prueba y validación cruzada."""
-NEXT_STEP = "Primero ejecute el ETL: `python clase1_buenas_practicas/etl.py`"
+RUN_ETL = "Primero ejecute el ETL: `python clase1_buenas_practicas/etl.py`"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def write_partitions(split: Split, folder: Path, record: Mapping[str, Any]) -> N
         for name in PARTITIONS:
             getattr(split, name).to_parquet(staging / f"{name}.parquet", index=False)
         files = {f"{name}.parquet": sha256_of(staging / f"{name}.parquet") for name in PARTITIONS}
-        write_json(staging / RECORD, {**record, "sha256": files})
+        write_json(staging / DATA_RECORD, {**record, "sha256": files})
 
 
 def read_partition(folder: Path, name: str) -> tuple[pd.DataFrame, str]:
@@ -107,11 +107,11 @@ def read_partition(folder: Path, name: str) -> tuple[pd.DataFrame, str]:
         DataError: si falta, está dañada o no es la que el ETL escribió.
     """
     file = folder / f"{name}.parquet"
-    record = read_json(folder / RECORD, next_step=NEXT_STEP)
-    frame = read_parquet(file, HEART_SCHEMA, next_step=NEXT_STEP)
+    record = read_json(folder / DATA_RECORD, next_step=RUN_ETL)
+    frame = read_parquet(file, HEART_SCHEMA, next_step=RUN_ETL)
     fingerprint = sha256_of(file)
     if record.get("sha256", {}).get(file.name) != fingerprint:
-        raise DataError(f"`{file}` no es el que anotó `{RECORD}`.", why="Se cambió después.", next_step=NEXT_STEP)
+        raise DataError(f"`{file}` no es el que anotó `{DATA_RECORD}`.", why="Se cambió después.", next_step=RUN_ETL)
     return frame, fingerprint
 
 
@@ -126,15 +126,15 @@ def main(
     """Valida los datos crudos y los separa en entrenamiento y prueba."""
     raw = load_heart(input_csv)
     parameters = {"input_sha256": sha256_of(input_csv), "test_size": test_size, "seed": seed}
-    refuse_other_run(output / FOLDER, RECORD, parameters, force=force)
+    refuse_other_run(output / DATA_FOLDER, DATA_RECORD, parameters, force=force)
     split = split_features(remove_duplicates(raw, allow=drop_duplicates), test_size=test_size, seed=seed)
     rows = {"read": len(raw), "train": len(split.train), "test": len(split.test)}
     rows["duplicates_removed"] = rows["read"] - rows["train"] - rows["test"]
     versions = package_versions("pandas", "scikit-learn", "pyarrow")
     record = {"parameters": parameters, "rows": rows, "columns": list(raw.columns), "versions": versions}
-    write_partitions(split, output / FOLDER, {"input": input_csv.name, **record})
+    write_partitions(split, output / DATA_FOLDER, {"input": input_csv.name, **record})
     typer.echo(f"{rows['read']} pacientes → {rows['train']} de entrenamiento y {rows['test']} de prueba")
-    typer.echo(f"Escrito en {output / FOLDER}")
+    typer.echo(f"Escrito en {output / DATA_FOLDER}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Ejecuta el laboratorio de la clase 1 y escribe su pieza del informe.
 
-    python clase1_buenas_practicas/lab.py
+python clase1_buenas_practicas/lab.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Evalúa el modelo con pacientes que no vio al entrenar.
 
-    python clase1_buenas_practicas/test_model.py
+python clase1_buenas_practicas/test_model.py
 """
 
 from __future__ import annotations
@@ -14,20 +14,17 @@ import typer
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
-from clase1_buenas_practicas.etl import FOLDER as DATA_FOLDER
-from clase1_buenas_practicas.etl import OUTPUTS, read_partition
-from clase1_buenas_practicas.train_model import FOLDER as MODEL_FOLDER
-from clase1_buenas_practicas.train_model import MODEL_FILE, NEXT_STEP
-from clase1_buenas_practicas.train_model import RECORD as MODEL_RECORD
+from clase1_buenas_practicas.etl import DATA_FOLDER, OUTPUTS, read_partition
+from clase1_buenas_practicas.train_model import MODEL_FILE, MODEL_FOLDER, MODEL_RECORD, TRAIN_MODEL
 from shared.commands import run_script
 from shared.datasets import HEART_FEATURES, HEART_TARGET, encode_heart
 from shared.errors import ModelError
 from shared.models import Interval, check_features, evaluate_classifier, load_model, measure_classifier
-from shared.plots import DPI, plot_confusion, plot_roc
 from shared.outputs import package_versions, read_json, refuse_other_run, replace_folder, write_json
+from shared.plots import DPI, plot_confusion, plot_roc
 
-FOLDER = "evaluacion"
-RECORD = "evaluation.json"
+EVALUATION_FOLDER = "evaluacion"
+EVALUATION_RECORD = "evaluation.json"
 RESAMPLES = 1000
 CLASS_NAMES = ("sin enfermedad", "con enfermedad")
 
@@ -39,9 +36,9 @@ def load_trained_model(folder: Path, *, train_sha256: str) -> tuple[Pipeline, di
         ModelError: si falta, no es un modelo, espera otras columnas, o se entrenó con otra partición: habría
             visto pacientes de prueba.
     """
-    record = read_json(folder / MODEL_RECORD, next_step=NEXT_STEP)
-    model = load_model(folder / MODEL_FILE, next_step=NEXT_STEP)
-    check_features(model, HEART_FEATURES, next_step=NEXT_STEP)
+    record = read_json(folder / MODEL_RECORD, next_step=TRAIN_MODEL)
+    model = load_model(folder / MODEL_FILE, next_step=TRAIN_MODEL)
+    check_features(model, HEART_FEATURES, next_step=TRAIN_MODEL)
     if record.get("parameters", {}).get("train_sha256") != train_sha256:
         raise ModelError(
             "El modelo se entrenó con otra partición de los datos.",
@@ -73,7 +70,7 @@ def write_evaluation(
     with replace_folder(folder) as staging:
         plot_roc(test[HEART_TARGET], scores, metrics["roc_auc"]).savefig(staging / "roc.png", dpi=DPI)
         plot_confusion(metrics, CLASS_NAMES).savefig(staging / "confusion.png", dpi=DPI)
-        write_json(staging / RECORD, record)
+        write_json(staging / EVALUATION_RECORD, record)
 
 
 def describe(metrics: dict[str, Interval], baseline: dict[str, float]) -> str:
@@ -111,14 +108,14 @@ def main(
     test, test_sha256 = read_partition(output / DATA_FOLDER, "test")
     model, model_record = load_trained_model(output / MODEL_FOLDER, train_sha256=train_sha256)
     parameters = {"test_sha256": test_sha256, "model": model_record["parameters"], "seed": seed}
-    refuse_other_run(output / FOLDER, RECORD, parameters, force=force)
+    refuse_other_run(output / EVALUATION_FOLDER, EVALUATION_RECORD, parameters, force=force)
     metrics = evaluate_model(model, test, seed=seed)
     baseline = measure_baseline(train, test)
     intervals = {name: asdict(interval) for name, interval in metrics.items()}
     versions = package_versions("scikit-learn", "scipy", "matplotlib")
     record = {"parameters": parameters, "rows": len(test), "model": intervals, "baseline": baseline}
-    write_evaluation(output / FOLDER, model, test, metrics, {**record, "versions": versions})
-    typer.echo(f"{describe(metrics, baseline)}\nEscrito en {output / FOLDER}")
+    write_evaluation(output / EVALUATION_FOLDER, model, test, metrics, {**record, "versions": versions})
+    typer.echo(f"{describe(metrics, baseline)}\nEscrito en {output / EVALUATION_FOLDER}")
     require_f1(metrics["f1"], min_f1)
 
 

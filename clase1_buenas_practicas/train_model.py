@@ -1,6 +1,6 @@
 """Busca los mejores hiperparámetros del SVM y guarda el modelo entrenado.
 
-    python clase1_buenas_practicas/train_model.py
+python clase1_buenas_practicas/train_model.py
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import pandas as pd
 import typer
 from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
 
-from clase1_buenas_practicas.etl import FOLDER as DATA_FOLDER
-from clase1_buenas_practicas.etl import OUTPUTS, read_partition
+from clase1_buenas_practicas.etl import DATA_FOLDER, OUTPUTS, read_partition
 from shared.commands import run_script
 from shared.datasets import HEART_FEATURES, HEART_TARGET, encode_heart
 from shared.models import HEART_SVM_GRID, heart_svm, save_model
 from shared.outputs import package_versions, refuse_other_run, replace_folder, write_json
 
-FOLDER = "modelo"
+MODEL_FOLDER = "modelo"
 MODEL_FILE = "model.skops"
-RECORD = "model.json"
-NEXT_STEP = "Primero entrene el modelo: `python clase1_buenas_practicas/train_model.py`"
+MODEL_RECORD = "model.json"
+TRAIN_MODEL = "Primero entrene el modelo: `python clase1_buenas_practicas/train_model.py`"
 
 
 def search_hyperparameters(train: pd.DataFrame, *, folds: int, seed: int) -> GridSearchCV:
@@ -65,7 +64,7 @@ def write_model(search: GridSearchCV, folder: Path, record: dict[str, Any]) -> N
     """Escribe el modelo y su registro; o los dos, o ninguno."""
     with replace_folder(folder) as staging:
         save_model(search.best_estimator_, staging / MODEL_FILE)
-        write_json(staging / RECORD, record)
+        write_json(staging / MODEL_RECORD, record)
 
 
 def main(
@@ -77,14 +76,14 @@ def main(
     """Busca los mejores hiperparámetros del SVM y guarda el modelo entrenado."""
     train, train_sha256 = read_partition(output / DATA_FOLDER, "train")
     parameters = {"train_sha256": train_sha256, "folds": folds, "seed": seed, "grid": HEART_SVM_GRID}
-    refuse_other_run(output / FOLDER, RECORD, parameters, force=force)
+    refuse_other_run(output / MODEL_FOLDER, MODEL_RECORD, parameters, force=force)
     typer.echo(f"Probando {len(ParameterGrid(HEART_SVM_GRID))} combinaciones con {folds} particiones…")
     search = search_hyperparameters(train, folds=folds, seed=seed)
     summary = summarize_search(search)
     versions = package_versions("scikit-learn", "skops", "pandas", "numpy")
     record = {"parameters": parameters, "features": list(HEART_FEATURES), **summary, "versions": versions}
-    write_model(search, output / FOLDER, record)
-    typer.echo(f"{describe_best(summary)}\nEscrito en {output / FOLDER}")
+    write_model(search, output / MODEL_FOLDER, record)
+    typer.echo(f"{describe_best(summary)}\nEscrito en {output / MODEL_FOLDER}")
 
 
 if __name__ == "__main__":

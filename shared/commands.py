@@ -108,7 +108,9 @@ def run_command(
     try:
         process = subprocess.Popen([str(word) for word in command], cwd=cwd, env=environment)  # noqa: S603
     except FileNotFoundError as error:
-        raise ToolError(f"No encuentro el programa «{command[0]}».", next_step="Revise la máquina: `labs doctor`") from error
+        raise ToolError(
+            f"No encuentro el programa «{command[0]}».", next_step="Revise la máquina: `labs doctor`"
+        ) from error
     try:
         code = process.wait()
     except KeyboardInterrupt:

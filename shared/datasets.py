@@ -117,7 +117,9 @@ def load_iris() -> pd.DataFrame:
 
     bundle = load_bundled()
     frame = pd.DataFrame(bundle.data, columns=list(IRIS_FEATURES))
-    return frame.assign(**{IRIS_TARGET: pd.Categorical.from_codes(bundle.target, [str(n) for n in bundle.target_names])})
+    return frame.assign(
+        **{IRIS_TARGET: pd.Categorical.from_codes(bundle.target, [str(n) for n in bundle.target_names])}
+    )
 
 
 def encode_heart(features: pd.DataFrame) -> pd.DataFrame:

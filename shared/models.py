@@ -75,7 +75,13 @@ def heart_svm() -> Pipeline:
 
 
 def evaluate_classifier(
-    y_true: ArrayLike, y_pred: ArrayLike, y_score: ArrayLike, *, resamples: int = 1000, confidence: float = 0.95, seed: int
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    y_score: ArrayLike,
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int,
 ) -> dict[str, Interval]:
     """Mide un clasificador binario, con intervalos por bootstrap de percentiles sobre las filas.
 
@@ -159,9 +165,13 @@ def load_model(path: Path, *, next_step: str) -> Pipeline:
     except FileNotFoundError as error:
         raise ModelError(f"No encuentro `{path}`.", next_step=next_step) from error
     except UntrustedTypesFoundException as error:
-        raise ModelError(f"`{path}` contiene tipos que no se revisaron.", why=f"{error}", next_step=next_step) from error
+        raise ModelError(
+            f"`{path}` contiene tipos que no se revisaron.", why=f"{error}", next_step=next_step
+        ) from error
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise ModelError(f"`{path}` no es un modelo guardado con skops.", why=f"{error}.", next_step=next_step) from error
+        raise ModelError(
+            f"`{path}` no es un modelo guardado con skops.", why=f"{error}.", next_step=next_step
+        ) from error
     if not isinstance(model, Pipeline):
         raise ModelError(f"`{path}` contiene un {type(model).__name__}, no un Pipeline.", next_step=next_step)
     return model

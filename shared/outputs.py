@@ -113,9 +113,13 @@ def refuse_other_run(folder: Path, record: str, parameters: Mapping[str, Any], *
         raise LabError(f"`{folder}` ya existe y no contiene `{record}`: no es de este paso.", next_step=remedy)
     previous = read_json(folder / record, next_step=remedy).get("parameters", {})
     changed = [
-        f"{name}: {previous.get(name)!r} → {value!r}" for name, value in parameters.items() if previous.get(name) != value
+        f"{name}: {previous.get(name)!r} → {value!r}"
+        for name, value in parameters.items()
+        if previous.get(name) != value
     ]
     if changed:
         raise LabError(
-            f"`{folder}` guarda los resultados de otra ejecución.", why=f"Cambió {'; '.join(changed)}.", next_step=remedy
+            f"`{folder}` guarda los resultados de otra ejecución.",
+            why=f"Cambió {'; '.join(changed)}.",
+            next_step=remedy,
         )

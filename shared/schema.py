@@ -140,7 +140,9 @@ def describe_problems(problems: pd.DataFrame) -> str:
     """Resume los problemas: por columna y motivo, cuántos son y sus primeras filas."""
     sentences = []
     for (column, reason), group in problems.groupby(["column", "reason"], sort=False):
-        shown = ", ".join(f"fila {row} ({value!s:.30})" for row, value in group[["row", "value"]].head(SHOWN_ROWS).values)
+        shown = ", ".join(
+            f"fila {row} ({value!s:.30})" for row, value in group[["row", "value"]].head(SHOWN_ROWS).values
+        )
         rest = f" y {len(group) - SHOWN_ROWS} más" if len(group) > SHOWN_ROWS else ""
         sentences.append(f"Columna `{column}`, {reason}: {shown}{rest}.")
     return " ".join(sentences)

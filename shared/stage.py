@@ -35,9 +35,7 @@ class Stage:
         seconds = round(time.perf_counter() - start, 1)
         self._commands.append(Command(command=display_command(command), seconds=seconds))
 
-    def finish(
-        self, *, lines: Sequence[str], tables: Sequence[Table] = (), figures: Sequence[Figure] = ()
-    ) -> Path:
+    def finish(self, *, lines: Sequence[str], tables: Sequence[Table] = (), figures: Sequence[Figure] = ()) -> Path:
         """Escribe la pieza del informe y devuelve su ruta."""
         report = Report(
             title=self.title,

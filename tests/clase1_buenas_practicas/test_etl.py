@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from clase1_buenas_practicas.etl import (
     Split,
     read_partition,

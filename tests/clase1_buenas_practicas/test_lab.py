@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from shared import ROOT
 from shared.report import read_report
 

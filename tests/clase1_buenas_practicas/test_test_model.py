@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
+from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
+
 from clase1_buenas_practicas.etl import main as etl
 from clase1_buenas_practicas.etl import read_partition
 from clase1_buenas_practicas.test_model import main as evaluate
 from clase1_buenas_practicas.train_model import main as train_model
-from PIL import Image
 from shared.datasets import HEART_FEATURES, encode_heart
 from shared.errors import DataError, LabError, ModelError
 from shared.models import heart_svm, load_model, save_model
 from shared.outputs import read_json, sha256_of, write_json
-from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedKFold
+
 from clase1_buenas_practicas.etl import main as etl
 from clase1_buenas_practicas.etl import read_partition
 from clase1_buenas_practicas.train_model import main as train_model
@@ -14,8 +17,6 @@ from shared.datasets import encode_heart
 from shared.errors import DataError, LabError
 from shared.models import heart_svm, load_model
 from shared.outputs import sha256_of
-from sklearn.metrics import f1_score
-from sklearn.model_selection import StratifiedKFold
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from shared import ROOT
 from shared.commands import display_command, run_command
 from shared.errors import ToolError, require_package

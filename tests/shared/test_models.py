@@ -10,6 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
 from shared.datasets import HEART_FEATURES, encode_heart, load_heart
 from shared.errors import ModelError
 from shared.models import (
@@ -20,8 +23,6 @@ from shared.models import (
     load_model,
     save_model,
 )
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ class _Intruder(LogisticRegression):
     """Un tipo que nadie revisó."""
 
 
-def test_files_that_are_not_models_are_rejected(model, heart: pd.DataFrame, tmp_path: Path):
+def test_files_that_are_not_models_are_rejected(model, tmp_path: Path):
     path = tmp_path / "model.skops"
     with pytest.raises(ModelError, match="No encuentro"):
         load_model(path, next_step="")
@@ -139,7 +140,7 @@ def test_models_of_other_types_are_rejected(tmp_path: Path):
 
 def test_features_must_be_the_trained_ones_in_order(model):
     check_features(model, HEART_FEATURES, next_step="")
-    with pytest.raises(ModelError, match="Al modelo le faltan: peso. Le sobran: age"):
+    with pytest.raises(ModelError, match=r"Al modelo le faltan: peso\. Le sobran: age"):
         check_features(model, ("peso", *HEART_FEATURES[1:]), next_step="")
     with pytest.raises(ModelError, match="otras columnas"):
         check_features(model, HEART_FEATURES[::-1], next_step="")

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from shared.errors import DataError, LabError
 from shared.outputs import read_json, refuse_other_run, replace_folder, sha256_of, write_json
 
