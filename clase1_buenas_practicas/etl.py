@@ -116,8 +116,10 @@ def read_partition(folder: Path, name: str) -> tuple[pd.DataFrame, str]:
 
 
 def main(
-    input_csv: Annotated[Path, typer.Option("--input", help="CSV de pacientes.")] = HEART_CSV,
-    output: Annotated[Path, typer.Option(help="Carpeta de la ejecución; escribe en su «datos».")] = OUTPUTS,
+    input_csv: Annotated[Path, typer.Option("--input", help="CSV de pacientes.", show_default="heart.csv")] = HEART_CSV,
+    output: Annotated[
+        Path, typer.Option(help="Carpeta de la ejecución; escribe en su «datos».", show_default="salidas")
+    ] = OUTPUTS,
     test_size: Annotated[float, typer.Option(min=0.1, max=0.5, help="Proporción de prueba.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="Semilla del reparto.")] = 42,
     drop_duplicates: Annotated[bool, typer.Option("--drop-duplicates", help="Quitar las filas repetidas.")] = False,

@@ -59,7 +59,7 @@ def measure_baseline(train: pd.DataFrame, test: pd.DataFrame) -> dict[str, float
     """Métricas de responder siempre «con enfermedad», la regla sin datos que más F1 consigue."""
     dummy = DummyClassifier(strategy="constant", constant=1).fit(encode_heart(train), train[HEART_TARGET])
     answers = dummy.predict(encode_heart(test))
-    return measure_classifier(test[HEART_TARGET], answers, answers)
+    return {name: float(value) for name, value in measure_classifier(test[HEART_TARGET], answers, answers).items()}
 
 
 def write_evaluation(
@@ -98,7 +98,9 @@ def require_f1(f1: Interval, floor: float) -> None:
 
 
 def main(
-    output: Annotated[Path, typer.Option(help="Carpeta de la ejecución; escribe en su «evaluacion».")] = OUTPUTS,
+    output: Annotated[
+        Path, typer.Option(help="Carpeta de la ejecución; escribe en su «evaluacion».", show_default="salidas")
+    ] = OUTPUTS,
     min_f1: Annotated[float, typer.Option(min=0, max=1, help="Falla si el F1 queda por debajo.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Semilla de los remuestreos.")] = 42,
     force: Annotated[bool, typer.Option("--force", help="Sustituir la evaluación de otra ejecución.")] = False,

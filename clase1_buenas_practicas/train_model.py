@@ -68,7 +68,9 @@ def write_model(search: GridSearchCV, folder: Path, record: dict[str, Any]) -> N
 
 
 def main(
-    output: Annotated[Path, typer.Option(help="Carpeta de la ejecución; escribe en su «modelo».")] = OUTPUTS,
+    output: Annotated[
+        Path, typer.Option(help="Carpeta de la ejecución; escribe en su «modelo».", show_default="salidas")
+    ] = OUTPUTS,
     folds: Annotated[int, typer.Option(min=2, max=10, help="Particiones de la validación cruzada.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Semilla de las particiones.")] = 42,
     force: Annotated[bool, typer.Option("--force", help="Sustituir el modelo de otra ejecución.")] = False,

@@ -19,7 +19,7 @@ from typer.exceptions import TyperException
 
 from shared import ROOT
 from shared.errors import LabError, ToolError
-from shared.spanish import translate_usage_error, use_spanish_help
+from shared.spanish import SpanishCommand, translate_usage_error, use_spanish_help
 
 GRACE_SECONDS = 10.0
 """Lo que se espera a que un programa termine por las buenas antes de forzarlo."""
@@ -31,21 +31,26 @@ def run_script(main: Callable[..., Any]) -> NoReturn:
     Un `LabError` sale por la salida de errores, sin traza; un fallo del código la conserva.
     """
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
+    app.command(cls=SpanishCommand)(main)
     run_app(app)
 
 
-def run_app(app: typer.Typer) -> NoReturn:
-    """Ejecuta una aplicación de Typer y termina el proceso con su código de salida."""
+def run_app(app: typer.Typer, *, name: str | None = None) -> NoReturn:
+    """Ejecuta una aplicación de Typer y termina el proceso con su código de salida.
+
+    Args:
+        app: la aplicación.
+        name: nombre con el que aparece en la ayuda; el del programa, si no se dice.
+    """
     use_spanish_help()
     exit_on_sigterm()
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name=name, standalone_mode=False)
     except LabError as error:
         show_error(error)
         code = error.exit_code
     except TyperException as error:
-        program = Path(sys.argv[0]).name
+        program = name or Path(sys.argv[0]).name
         show_error(
             LabError(translate_usage_error(error.format_message()), next_step=f"Vea las opciones: `{program} --help`")
         )
@@ -87,7 +92,12 @@ def display_command(command: Sequence[str | Path]) -> str:
 
 
 def run_command(
-    command: Sequence[str | Path], *, cwd: Path = ROOT, env: Mapping[str, str] | None = None, check: bool = True
+    command: Sequence[str | Path],
+    *,
+    cwd: Path = ROOT,
+    env: Mapping[str, str] | None = None,
+    check: bool = True,
+    on_line: Callable[[str], None] | None = None,
 ) -> int:
     """Muestra una orden, la ejecuta hasta el final y devuelve su código de salida.
 
@@ -99,19 +109,30 @@ def run_command(
         cwd: carpeta en la que se ejecuta.
         env: variables que se añaden a las del entorno.
         check: convertir un código distinto de cero en un error.
+        on_line: recibe cada línea que la orden escribe, en vez de la terminal; también la propia orden.
 
     Raises:
         ToolError: si el programa no existe, o si falla y `check` es cierto.
     """
-    Console(highlight=False, soft_wrap=True).print(f"$ {display_command(command)}", style="bold", markup=False)
+    shown = f"$ {display_command(command)}"
+    if on_line is None:
+        Console(highlight=False, soft_wrap=True).print(shown, style="bold", markup=False)
+    else:
+        on_line(shown)
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+    streams: dict[str, Any] = (
+        {} if on_line is None else {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    )
     try:
-        process = subprocess.Popen([str(word) for word in command], cwd=cwd, env=environment)  # noqa: S603
+        process = subprocess.Popen([str(word) for word in command], cwd=cwd, env=environment, **streams)  # noqa: S603
     except FileNotFoundError as error:
         raise ToolError(
             f"No encuentro el programa «{command[0]}».", next_step="Revise la máquina: `labs doctor`"
         ) from error
     try:
+        for line in process.stdout or ():
+            if on_line is not None:
+                on_line(line.rstrip("\n"))
         code = process.wait()
     except KeyboardInterrupt:
         _wait_quietly(process)  # Ctrl-C llega también a la orden, que está cerrando lo suyo.

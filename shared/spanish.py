@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import typer.rich_utils
+from typer.core import TyperCommand, TyperGroup
+
+_OPTION_HELP = {
+    "Show this message and exit.": "Muestra esta ayuda y termina.",
+    "Install completion for the current shell.": "Instala el autocompletado en esta terminal.",
+    "Show completion for the current shell, to copy it or customize the installation.": (
+        "Muestra el autocompletado, para copiarlo o adaptarlo."
+    ),
+}
 
 # Typer trae estos mensajes fijos en inglés; se reconocen por su forma.
 _USAGE_MESSAGES = {
@@ -23,6 +33,24 @@ _USAGE_MESSAGES = {
     r"Invalid value for '(.+?)': .*greater than (\S+)": "{0} debe ser mayor que {1}.",
     r"Invalid value for '(.+?)': '?(.+?)'? is not one of (.+)": "{0}: «{1}» no es uno de {2}.",
 }
+
+
+class _SpanishOptions:
+    """Traduce la ayuda de las opciones que añade el propio Typer."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            param.help = _OPTION_HELP.get(param.help, param.help)
+        return params
+
+
+class SpanishCommand(_SpanishOptions, TyperCommand):
+    """Orden con la ayuda en español."""
+
+
+class SpanishGroup(_SpanishOptions, TyperGroup):
+    """Grupo de órdenes con la ayuda en español."""
 
 
 def use_spanish_help() -> None:

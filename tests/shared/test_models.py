@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix, f1_score, recall_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 from shared.datasets import HEART_FEATURES, encode_heart, load_heart
@@ -21,6 +22,7 @@ from shared.models import (
     heart_preprocessing,
     heart_svm,
     load_model,
+    measure_classifier,
     save_model,
 )
 
@@ -78,6 +80,19 @@ def test_metrics_match_the_counts_made_by_hand():
     assert values["specificity"] == pytest.approx(5 / 6)
     # De las 24 parejas (enfermo, sano) de cada bloque, solo el enfermo con 0.3 queda por debajo de tres sanos.
     assert values["roc_auc"] == pytest.approx(21 / 24)
+
+
+def test_metrics_match_scikit_learn_with_ties_and_many_samples_at_once():
+    rng = np.random.default_rng(11)
+    y_true, y_score = rng.integers(0, 2, (20, 80)), rng.integers(0, 9, (20, 80)) / 8
+    y_pred = (y_score > 0.4).astype(int)
+    values = measure_classifier(y_true, y_pred, y_score)
+    for row in range(20):
+        assert values["roc_auc"][row] == pytest.approx(roc_auc_score(y_true[row], y_score[row]))
+        assert values["f1"][row] == pytest.approx(f1_score(y_true[row], y_pred[row]))
+        assert values["specificity"][row] == pytest.approx(recall_score(y_true[row], y_pred[row], pos_label=0))
+        counts = [values[name][row] for name in ("tn", "fp", "fn", "tp")]
+        assert counts == confusion_matrix(y_true[row], y_pred[row]).ravel().tolist()
 
 
 def test_interval_of_a_proportion_matches_the_binomial_formula():
