@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 EVERYTHING = "todo"
 """Extra que reúne los de todas las clases."""
-REPORT = ROOT / "salidas" / "informe.html"
+REPORT = "informe.html"
 MAX_TEST_WORKERS = 4
 
 app = typer.Typer(
@@ -102,8 +103,8 @@ def demo(lab_classes: SomeClasses = None) -> None:
         ensure_extra(extra)
     start = time.perf_counter()
     run_stages(labs)
-    pieces = write_html_report(labs)
-    print_summary(pieces, time.perf_counter() - start)
+    pieces, report = write_html_report(labs)
+    print_summary(pieces, time.perf_counter() - start, report)
 
 
 def run_stages(labs: list[LabClass]) -> None:
@@ -122,25 +123,26 @@ def run_stages(labs: list[LabClass]) -> None:
             progress.advance(task)
 
 
-def write_html_report(labs: list[LabClass]) -> list[Report]:
-    """Une las piezas de las clases en un HTML, y las devuelve."""
+def write_html_report(labs: list[LabClass]) -> tuple[list[Report], Path]:
+    """Une las piezas de las clases en un HTML; devuelve las piezas y su ruta."""
     from shared.report import read_report, render_html
     from shared.settings import get_settings
 
-    folders = [get_settings().outputs(lab.folder.name) for lab in labs]
+    settings = get_settings()
+    folders = [settings.outputs(lab.folder.name) for lab in labs]
     pieces = [(read_report(folder), folder) for folder in folders]
-    render_html(pieces, REPORT)
-    return [piece for piece, _ in pieces]
+    report = render_html(pieces, (settings.labs_outputs or ROOT / "salidas").resolve() / REPORT)
+    return [piece for piece, _ in pieces], report
 
 
-def print_summary(pieces: list[Report], seconds: float) -> None:
+def print_summary(pieces: list[Report], seconds: float, report: Path) -> None:
     """Muestra las frases de cada clase, el tiempo en total y la ruta del informe."""
     console.print()
     for piece in pieces:
         console.print(f"[bold]{piece.title}[/] ({piece.seconds:.0f} s)")
         for line in piece.lines:
             console.print(f"  {line}", markup=False)
-    console.print(f"\n{seconds:.0f} s en total. Informe: {REPORT}", soft_wrap=True)
+    console.print(f"\n{seconds:.0f} s en total. Informe: {report}", soft_wrap=True)
 
 
 @app.command(cls=SpanishCommand)
@@ -193,15 +195,24 @@ def notebook(lab_class: OneClass) -> None:
     run_command([sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={lab.folder}"])
 
 
-@app.command(cls=SpanishCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def test(context: typer.Context, lab_classes: SomeClasses = None) -> None:
-    """Ejecuta las pruebas, todas o las de unas clases; lo que siga a «--» pasa a pytest."""
+@app.command(cls=SpanishCommand, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def test(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CLASE]... [OPCIONES DE PYTEST]",
+            help="Todas las clases, si no se dice.",
+            autocompletion=complete_class,
+        ),
+    ] = None,
+) -> None:
+    """Ejecuta las pruebas, todas o las de unas clases; las opciones que sigan pasan a pytest."""
     from shared.install import ensure_extra
 
-    names = [name for name in lab_classes or [] if not name.startswith("-")]
-    options = [name for name in lab_classes or [] if name.startswith("-")] + context.args
-    ensure_extra(EVERYTHING)
+    names = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments or []))
+    options = [word for word in (arguments or [])[len(names) :] if word != "--"]
     folders = [Path("tests") / find_class(name).folder.name for name in names]
+    ensure_extra(EVERYTHING)
     workers = [] if names else ["-n", str(min(os.cpu_count() or 1, MAX_TEST_WORKERS)), "--dist", "loadgroup"]
     code = run_command([sys.executable, "-m", "pytest", *folders, *workers, *options], check=False)
     raise typer.Exit(code)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -44,6 +45,9 @@ def run_app(app: typer.Typer, *, name: str | None = None) -> NoReturn:
     """
     use_spanish_help()
     exit_on_sigterm()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # Una terminal sin UTF-8 pierde acentos, no el programa.
     try:
         code = app(prog_name=name, standalone_mode=False)
     except LabError as error:

@@ -47,7 +47,7 @@ def run_service(service: Service) -> Iterator[Endpoint]:
         return
     require_package(service.package, extra=service.extra)
     files = ServiceFiles(settings.labs_home.resolve(), service.name)
-    with _using(files):
+    with _using(service, files):
         yield _adopt_or_start(service, files)
 
 
@@ -76,7 +76,7 @@ def _without_password(url: str) -> str:
 
 
 @contextmanager
-def _using(files: ServiceFiles) -> Iterator[None]:
+def _using(service: Service, files: ServiceFiles) -> Iterator[None]:
     """Anota el uso mientras dura el bloque; si era el último, espera a que el servicio se pare."""
     owner = os.getpid()
     try:
@@ -95,17 +95,19 @@ def _using(files: ServiceFiles) -> Iterator[None]:
         if os.getpid() == owner:
             path.unlink(missing_ok=True)
             lease.close()
-            _wait_stopped(files)
+            _release(service, files)
 
 
-def _wait_stopped(files: ServiceFiles) -> None:
+def _release(service: Service, files: ServiceFiles) -> None:
+    """Espera a que el guardián pare el servicio, si ya nadie lo usa; si al guardián lo mataron, lo hace por él."""
     deadline = time.monotonic() + 2 * GRACE_SECONDS
     while is_held(files.state) and not files.uses() and time.monotonic() < deadline:
         time.sleep(TICK_SECONDS)
-    guardian = _guardians.get(files.mark)
-    if guardian and not files.state.exists():
-        with suppress(subprocess.TimeoutExpired):
-            guardian.wait(GRACE_SECONDS)
+    if files.state.exists() and not files.uses():
+        with suppress(filelock.Timeout), files.lock(timeout=GRACE_SECONDS):
+            if not is_held(files.state) and not files.uses():
+                _end_all(service, files)
+    _collect_guardian(files)
 
 
 def _adopt_or_start(service: Service, files: ServiceFiles) -> Endpoint:
@@ -142,8 +144,7 @@ def _read_state(path: Path) -> Endpoint:
 
 def _start(service: Service, files: ServiceFiles) -> Endpoint:
     """Arranca el guardián y espera a que el motor esté listo; antes quita lo que dejó uno que murió a la fuerza."""
-    end_marked(files.mark, stop_signal=service.stop_signal)
-    files.state.unlink(missing_ok=True)
+    _end_all(service, files)
     _announce(service, first_time=not files.data.exists())
     try:
         guardian = _launch_guardian(files)
@@ -152,9 +153,9 @@ def _start(service: Service, files: ServiceFiles) -> Endpoint:
                 return _read_state(files.state)
             time.sleep(TICK_SECONDS)
     except BaseException:
-        end_marked(files.mark, stop_signal=service.stop_signal)
+        _end_all(service, files)
         raise
-    end_marked(files.mark, stop_signal=service.stop_signal)
+    _end_all(service, files)
     raise ServiceError(
         f"{service.title} no arrancó.",
         why=f"Lo último que escribió:\n{_tail(files.log)}",
@@ -177,6 +178,21 @@ def _launch_guardian(files: ServiceFiles) -> subprocess.Popen[bytes]:
         )
     _guardians[files.mark] = guardian
     return guardian
+
+
+def _end_all(service: Service, files: ServiceFiles) -> None:
+    """Termina lo que quede del servicio, guardián incluido, sin contar con él."""
+    end_marked(files.mark, stop_signal=service.stop_signal)
+    files.state.unlink(missing_ok=True)
+    _collect_guardian(files)
+
+
+def _collect_guardian(files: ServiceFiles) -> None:
+    """Recoge el guardián que arrancó este proceso, si ya está terminando; sin esto quedaría como zombi."""
+    guardian = _guardians.get(files.mark)
+    if guardian and not files.state.exists():
+        with suppress(subprocess.TimeoutExpired):
+            guardian.wait(GRACE_SECONDS)
 
 
 def _announce(service: Service, *, first_time: bool) -> None:

@@ -11,9 +11,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
+
+import psutil
 
 from shared.errors import require_package
 from shared.services.base import PROBE_SECONDS, Launch, Service, package_folder
@@ -52,6 +55,7 @@ class Postgres(Service):
             environment = {**os.environ, "LC_ALL": "C"}
             subprocess.run([*_as_owner(folder), *initdb], check=True, env=environment)  # noqa: S603
             staging.rename(data)
+        _remove_stale_locks(data)
         if not _fits_socket(data):
             link = folder / "socket"
             link.symlink_to(tempfile.mkdtemp(prefix="labs-postgres-"))
@@ -102,6 +106,20 @@ def _fits_socket(folder: Path) -> bool:
     """Dice si el socket puede estar ahí: la ruta cabe, y no tiene comas, que separan servidores en la dirección."""
     path = os.fsencode(folder / SOCKET_NAME)
     return len(path) <= SOCKET_PATH_LIMIT and b"," not in path
+
+
+def _remove_stale_locks(data: Path) -> None:
+    """Quita los cerrojos de un servidor que murió a la fuerza.
+
+    PostgreSQL solo mira si existe el número de proceso que anotó, y puede ser un zombi o haberse reutilizado.
+    """
+    locks = [data / "postmaster.pid", data / f"{SOCKET_NAME}.lock"]
+    with suppress(FileNotFoundError, ValueError, IndexError, psutil.Error):
+        server = psutil.Process(int(locks[0].read_text(encoding="utf-8").split()[0]))
+        if server.status() != psutil.STATUS_ZOMBIE and Path(server.cwd()) == data:
+            return
+    for lock in locks:
+        lock.unlink(missing_ok=True)
 
 
 def _owner(folder: Path) -> int:

@@ -235,7 +235,7 @@ def test_service_stops_if_its_user_dies_while_it_starts(home: Path) -> None:
 def test_child_of_a_killed_user_does_not_keep_the_service(home: Path) -> None:
     with started_probe("valkey", "fork") as probe:
         address_of(probe)
-        [child] = psutil.Process(probe.pid).children()
+        [child] = [each for each in psutil.Process(probe.pid).children() if str(PROBE) in each.cmdline()]
         probe.kill()
         try:
             wait_until_clean(home)
@@ -250,6 +250,12 @@ def test_interrupted_guardian_stops_the_engine(home: Path) -> None:
         while processes_of(home) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert processes_of(home) == []
+    assert remains(home) == []
+
+
+def test_last_user_stops_what_a_killed_guardian_left(home: Path) -> None:
+    with postgres.running():
+        os.kill(state_of(home, "postgres")["guardian_pid"], signal.SIGKILL)
     assert remains(home) == []
 
 
