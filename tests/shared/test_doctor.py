@@ -15,7 +15,8 @@ from shared import doctor
 
 def run_doctor(**variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "shared.cli", "doctor"]
-    return subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **variables}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
 
 
 def test_this_machine_can_run_the_labs():
