@@ -38,11 +38,12 @@ def metrics_table(evaluation: dict[str, Any]) -> Table:
 
 def summary_lines(etl: dict[str, Any], model: dict[str, Any], evaluation: dict[str, Any]) -> list[str]:
     """Las frases del informe, con los números de esta ejecución."""
-    f1, rows = evaluation["model"]["f1"], etl["rows"]
+    f1, auc, rows = evaluation["model"]["f1"], evaluation["model"]["roc_auc"], etl["rows"]
     return [
         f"{rows['read']} pacientes: {rows['train']} de entrenamiento y {rows['test']} de prueba.",
         f"F1 en validación cruzada: {model['best']['f1_mean']:.3f} ± {model['best']['f1_std']:.3f}.",
         f"F1 en prueba: {f1['value']:.3f}, intervalo del 95 % de {f1['low']:.3f} a {f1['high']:.3f}.",
+        f"AUC en prueba: {auc['value']:.3f}, intervalo del 95 % de {auc['low']:.3f} a {auc['high']:.3f}.",
     ]
 
 
