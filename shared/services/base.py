@@ -65,7 +65,7 @@ class Service(ABC):
         package: paquete de Python que trae el motor.
         extra: extra que instala ese paquete.
         usual_port: el puerto habitual, que se usa si está libre; None si no usa red.
-        first_start_seconds: lo que suele tardar la primera vez.
+        first_start_seconds: lo que suele tardar la primera vez, si es para avisarlo.
         start_deadline: lo que se le espera como mucho, en segundos.
         stop_signal: la señal con la que termina guardando sus datos.
     """
@@ -76,7 +76,7 @@ class Service(ABC):
     package: str
     extra: str
     usual_port: int | None = None
-    first_start_seconds: int = 1
+    first_start_seconds: int = 0
     start_deadline: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
 

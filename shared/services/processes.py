@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterable
@@ -24,9 +25,17 @@ def find_marked(mark: str) -> set[psutil.Process]:
     found = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get(MARK) == mark:
+            if _has_mark(process, mark):
                 found.update([process, *process.children(recursive=True)])
     return found - {psutil.Process()}
+
+
+def _has_mark(process: psutil.Process, mark: str) -> bool:
+    """Un contenedor no deja a root leer el entorno de otro usuario, como el de PostgreSQL: ahí vale su orden."""
+    try:
+        return bool(process.environ().get(MARK) == mark)
+    except psutil.AccessDenied:
+        return os.geteuid() == 0 and f"{mark}/data" in process.cmdline()
 
 
 def end_marked(mark: str, *, stop_signal: signal.Signals) -> None:

@@ -19,7 +19,6 @@ class S3(Service):
     package = "moto"
     extra = "clase4"
     usual_port = 9000
-    first_start_seconds = 3
 
     def launch(self, folder: Path, port: int) -> Launch:
         """Nuestro servidor, que guarda los objetos en la carpeta."""

@@ -245,6 +245,15 @@ def test_child_of_a_killed_user_does_not_keep_the_service(home: Path) -> None:
             child.kill()
 
 
+def test_child_that_ends_does_not_release_the_service_of_its_parent(home: Path) -> None:
+    with started_probe("valkey", "fork-exit") as probe:
+        with redis.Redis.from_url(address_of(probe)) as client:
+            time.sleep(0.5)
+            assert client.ping()
+        probe.communicate("", timeout=STOP_SECONDS)
+    assert remains(home) == []
+
+
 def test_interrupted_guardian_stops_the_engine(home: Path) -> None:
     with valkey.running():
         os.kill(state_of(home, "valkey")["guardian_pid"], signal.SIGTERM)
@@ -309,6 +318,22 @@ def test_two_clones_do_not_disturb_each_other(tmp_path: Path, use_home: Callable
         assert read_from(one) == "uno"
 
 
+def test_two_clones_that_start_at_once_do_not_share_a_port(tmp_path: Path, use_home: Callable[[Path], None]) -> None:
+    with ExitStack() as stack:
+        probes = []
+        for clone in ("uno", "otro", "tercero"):
+            use_home(tmp_path / clone)
+            probes.append(stack.enter_context(started_probe("s3")))
+        urls = [address_of(probe) for probe in probes]
+        assert len(set(urls)) == 3
+        for url, clone in zip(urls, ("uno", "otro", "tercero"), strict=True):
+            engine = psutil.Process(state_of(tmp_path / clone, "s3")["engine_pid"])
+            ports = [connection.laddr.port for connection in engine.net_connections("tcp")]
+            assert int(url.rpartition(":")[2]) in ports
+        for probe in probes:
+            probe.communicate("", timeout=STOP_SECONDS)
+
+
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("service", [valkey, s3])
 def test_a_free_port_is_chosen_when_the_usual_one_is_taken(service: Any) -> None:
@@ -325,18 +350,19 @@ def test_a_free_port_is_chosen_when_the_usual_one_is_taken(service: Any) -> None
 
 
 @pytest.mark.parametrize("name", ["valkey", "postgres"])
-def test_a_very_long_path_works(tmp_path: Path, use_home: Callable[[Path], None], name: str) -> None:
+def test_a_very_long_path_works(
+    tmp_path: Path, use_home: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     home = tmp_path / ("carpeta larga " * 8).strip() / ("otra " * 20).strip() / ".labs"
     use_home(home)
-    temporary = set(Path(tempfile.gettempdir()).glob("labs-postgres-*"))
-    for _ in range(2):
+    with tempfile.TemporaryDirectory() as temporary:
+        monkeypatch.setenv("TMPDIR", temporary)
         with running_services([name]) as [endpoint]:
-            if not (home / "escrito").exists():
-                write_to(endpoint, "cabe")
-            (home / "escrito").touch()
+            write_to(endpoint, "cabe")
+        with running_services([name]) as [endpoint]:
             assert read_from(endpoint) == "cabe"
         assert remains(home) == []
-    assert set(Path(tempfile.gettempdir()).glob("labs-postgres-*")) <= temporary
+        assert list(Path(temporary).iterdir()) == []
 
 
 def test_a_comma_in_the_path_works(tmp_path: Path, use_home: Callable[[Path], None]) -> None:
@@ -377,6 +403,17 @@ def error_of(name: str) -> ServiceError:
     with pytest.raises(ServiceError) as caught, running_services([name]):
         pass
     return caught.value
+
+
+def test_a_database_address_may_name_the_driver(
+    tmp_path: Path, use_home: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_home(tmp_path)
+    with postgres.running() as endpoint:
+        monkeypatch.setenv("DATABASE_URL", postgres.sqlalchemy_url(endpoint.url))
+        get_settings.cache_clear()
+        with postgres.running() as configured:
+            assert postgres.sqlalchemy_url(configured.url) == configured.url
 
 
 def test_an_address_that_answers_is_used_as_it_is(
