@@ -47,6 +47,14 @@ def summary_lines(etl: dict[str, Any], model: dict[str, Any], evaluation: dict[s
     ]
 
 
+def evaluation_figures() -> list[Figure]:
+    """Las dos figuras de la evaluación, relativas a la carpeta de salidas."""
+    folder = (RUN / "evaluacion").relative_to(OUTPUTS)
+    roc = Figure(path=str(folder / "roc.png"), caption="Curva ROC en prueba", alt="Curva ROC por encima del azar")
+    cells = "Recuento de aciertos y errores de cada clase"
+    return [roc, Figure(path=str(folder / "confusion.png"), caption="Matriz de confusión en prueba", alt=cells)]
+
+
 def main() -> None:
     """Ejecuta el laboratorio de la clase 1 y escribe su pieza del informe."""
     stage = Stage("Clase 1: buenas prácticas", OUTPUTS)
@@ -54,16 +62,8 @@ def main() -> None:
         stage.run(sys.executable, HERE / script, "--output", RUN, "--force")
     records = [RUN / "datos" / "etl.json", RUN / "modelo" / "model.json", RUN / "evaluacion" / "evaluation.json"]
     etl, model, evaluation = (read_json(path, next_step="Repita: `labs run clase1`") for path in records)
-    figures = [
-        Figure(path="lab/evaluacion/roc.png", caption="Curva ROC en prueba", alt="Curva ROC por encima del azar"),
-        Figure(
-            path="lab/evaluacion/confusion.png",
-            caption="Matriz de confusión en prueba",
-            alt="Recuento de aciertos y errores de cada clase",
-        ),
-    ]
     lines = summary_lines(etl, model, evaluation)
-    stage.finish(lines=lines, tables=[metrics_table(evaluation)], figures=figures)
+    stage.finish(lines=lines, tables=[metrics_table(evaluation)], figures=evaluation_figures())
     typer.echo("\n".join(lines))
 
 

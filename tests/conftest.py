@@ -97,12 +97,15 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Las pruebas con Docker van al mismo proceso: una pila cada vez."""
+    """Las pruebas con Docker van al mismo proceso, una pila cada vez; las demás, cada archivo al suyo.
+
+    Así lo que un archivo prepara una vez (un entrenamiento, una instalación) no se prepara en cada proceso.
+    """
     if not config.pluginmanager.hasplugin("xdist"):
         return
     for item in items:
-        if item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group("docker"))
+        group = "docker" if item.get_closest_marker("docker") else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

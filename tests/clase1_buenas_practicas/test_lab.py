@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,18 +28,31 @@ def run(*command: str | Path, cwd: Path, outputs: Path) -> subprocess.CompletedP
 
 
 @pytest.fixture(scope="module")
-def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("salidas de prueba")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Salidas de un laboratorio que terminó bien; las pruebas no las cambian."""
+    folder = tmp_path_factory.mktemp("salidas de prueba")
+    result = run(CLASS / "lab.py", cwd=folder, outputs=folder)
+    assert result.returncode == 0, result.stderr
+    return folder
 
 
-def test_the_three_programs_run_by_path_from_any_folder(outputs: Path, tmp_path: Path):
+@pytest.fixture
+def outputs(finished: Path, tmp_path: Path) -> Path:
+    """Copia de esas salidas que una prueba puede estropear."""
+    shutil.copytree(finished, tmp_path / "salidas")
+    return tmp_path / "salidas"
+
+
+def test_the_three_programs_run_by_path_from_any_folder(tmp_path: Path):
+    elsewhere = tmp_path / "otra carpeta"
+    elsewhere.mkdir()
     for script in ("etl.py", "train_model.py", "test_model.py"):
-        result = run(CLASS / script, cwd=tmp_path, outputs=outputs)
+        result = run(CLASS / script, cwd=elsewhere, outputs=tmp_path / "salidas")
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
-    written = sorted(path.name for path in (outputs / CLASS.name).iterdir())
+    written = sorted(path.name for path in (tmp_path / "salidas" / CLASS.name).iterdir())
     assert written == ["datos", "evaluacion", "modelo"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_each_program_explains_its_options(tmp_path: Path):
@@ -54,10 +68,8 @@ def test_a_bad_path_is_one_message_and_no_traceback(tmp_path: Path):
     assert result.stderr == "Error: No encuentro `nada.csv`.\nRevise la ruta del archivo de entrada.\n"
 
 
-def test_the_lab_writes_its_piece_of_the_report(outputs: Path, tmp_path: Path):
-    result = run(CLASS / "lab.py", cwd=tmp_path, outputs=outputs)
-    assert result.returncode == 0, result.stderr
-    folder = outputs / CLASS.name
+def test_the_lab_writes_its_piece_of_the_report(finished: Path):
+    folder = finished / CLASS.name
     report = read_report(folder)
     assert [command.command.split()[1] for command in report.commands] == [
         f"{CLASS.name}/{script}" for script in ("etl.py", "train_model.py", "test_model.py")
@@ -70,7 +82,7 @@ def test_the_lab_writes_its_piece_of_the_report(outputs: Path, tmp_path: Path):
 
 
 def test_the_lab_keeps_what_a_student_ran_by_hand(outputs: Path, tmp_path: Path):
-    assert run(CLASS / "etl.py", "--seed", "7", "--force", cwd=tmp_path, outputs=outputs).returncode == 0
+    assert run(CLASS / "etl.py", "--seed", "7", cwd=tmp_path, outputs=outputs).returncode == 0
     mine = outputs / CLASS.name / "datos" / "etl.json"
     before = mine.read_bytes()
     assert run(CLASS / "lab.py", cwd=tmp_path, outputs=outputs).returncode == 0
@@ -80,14 +92,12 @@ def test_the_lab_keeps_what_a_student_ran_by_hand(outputs: Path, tmp_path: Path)
 def test_a_failing_step_stops_the_lab_and_keeps_the_previous_piece(outputs: Path, tmp_path: Path):
     folder = outputs / CLASS.name
     before = (folder / "informe.json").read_bytes()
-    blocked = folder / "lab" / "modelo"
-    for path in blocked.iterdir():
-        path.unlink()
-    blocked.rmdir()
+    blocked = folder / "lab" / "datos"
+    shutil.rmtree(blocked)
     blocked.write_text("un archivo en el lugar de la carpeta", encoding="utf-8")
     result = run(CLASS / "lab.py", cwd=tmp_path, outputs=outputs)
-    blocked.unlink()
     assert result.returncode == 1
     assert "No puedo escribir" in result.stderr
-    assert "test_model.py" not in result.stdout
+    assert "train_model.py" not in result.stdout
+    assert blocked.read_text(encoding="utf-8") == "un archivo en el lugar de la carpeta"
     assert (folder / "informe.json").read_bytes() == before

@@ -16,8 +16,6 @@ import pytest
 
 from tests.repository import clean_copy
 
-pytestmark = pytest.mark.xdist_group("starter")
-
 # Lo que usa un guion de sh: el resto del PATH se elige en cada prueba.
 SHELL_TOOLS = (
     "awk",
