@@ -27,6 +27,7 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 # Lo heredan los procesos que lanzan las pruebas: así se reconocen los que se quedan atrás.
 RUN_VARIABLE = "LABS_PRUEBAS"
+INDEX_SECONDS = 30
 os.environ[RUN_VARIABLE] = str(STATE)
 # Quien lance esto en segundo plano puede dejar Ctrl-C desactivado, y los programas probados lo heredarían.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,7 +58,20 @@ def _chromium_is_there() -> bool:
     return shutil.which("chromium") is not None and importlib.util.find_spec("playwright") is not None
 
 
+def _index_answers() -> bool:
+    """Si se llega al índice de paquetes de Python."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-deps", "--no-cache", "-"]
+    try:
+        result = subprocess.run(
+            command, input="typer\n", capture_output=True, text=True, timeout=INDEX_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return result.returncode == 0
+
+
 TOOLS: dict[str, tuple[str, Callable[[], bool]]] = {
+    "index": ("una conexión con el índice de paquetes de Python", _index_answers),
     "docker": ("un motor de Docker en marcha, con compose", _docker_answers),
     "shellcheck": ("el programa shellcheck", lambda: shutil.which("shellcheck") is not None),
     "chromium": ("el navegador chromium y el paquete playwright", _chromium_is_there),

@@ -108,6 +108,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory, tools: Path) -> Iterator
     yield clone, env
 
 
+@pytest.mark.index
 def test_a_new_clone_installs_itself_once_and_only_the_base(installed: tuple[Path, dict[str, str]]):
     clone, env = installed
     again = labs(clone, "list", env=env)
@@ -117,6 +118,7 @@ def test_a_new_clone_installs_itself_once_and_only_the_base(installed: tuple[Pat
     assert not (clone / ".labs-instalando").exists()
 
 
+@pytest.mark.index
 def test_it_works_from_any_folder_and_through_a_link(installed: tuple[Path, dict[str, str]], tmp_path: Path):
     clone, env = installed
     link = tmp_path / "mi orden"
@@ -127,6 +129,7 @@ def test_it_works_from_any_folder_and_through_a_link(installed: tuple[Path, dict
     assert list(tmp_path.iterdir()) == [link]
 
 
+@pytest.mark.index
 def test_a_moved_clone_is_installed_again(installed: tuple[Path, dict[str, str]], tmp_path: Path):
     clone, env = installed
     moved = tmp_path / "otra carpeta"
@@ -136,6 +139,7 @@ def test_a_moved_clone_is_installed_again(installed: tuple[Path, dict[str, str]]
     assert_nothing_left(moved)
 
 
+@pytest.mark.index
 def test_after_an_update_it_installs_in_place(installed: tuple[Path, dict[str, str]]):
     clone, env = installed
     constraints = clone / "constraints.txt"
@@ -225,6 +229,7 @@ def test_a_full_disk_is_explained_and_leaves_nothing(clone: Path, tools: Path, t
         subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.index
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_installation_leaves_nothing(clone: Path, tools: Path, tmp_path: Path, number: signal.Signals):
     real_python(tmp_path / "python")
