@@ -89,7 +89,8 @@ def display_command(command: Sequence[str | Path]) -> str:
         if word == sys.executable:
             words.append("python")
         elif word.startswith(f"{ROOT}{os.sep}"):
-            words.append(word[len(str(ROOT)) + 1 :])
+            relative = word[len(str(ROOT)) + 1 :]
+            words.append(relative if words or os.sep in relative else f"./{relative}")
         else:
             words.append(word)
     return shlex.join(words)

@@ -102,22 +102,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{tool}: necesita {what}.")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Con `-n`, reparte respetando los grupos."""
-    if getattr(config.option, "dist", "no") == "load":
-        config.option.dist = "loadgroup"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Las pruebas con Docker van al mismo proceso, una pila cada vez; las demás, cada archivo al suyo.
 
-    Así lo que un archivo prepara una vez (un entrenamiento, una instalación) no se prepara en cada proceso.
+    Vale con `--dist loadgroup`, como las ejecuta `labs test`. Así lo que un archivo prepara una vez (un
+    entrenamiento, una instalación) no se prepara en cada proceso.
     """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
+    if item.config.pluginmanager.hasplugin("xdist"):
         group = "docker" if item.get_closest_marker("docker") else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +12,23 @@ import pytest
 
 from shared import ROOT
 
-# Una prueba que necesita Docker, y otra que deja un proceso atrás.
+# Una prueba que necesita Docker, varias que se reparten y otra que deja un proceso atrás.
 NEEDS_DOCKER = """
 import pytest
 
 @pytest.mark.docker
 def test_docker():
+    pass
+"""
+NEED_DOCKER_OR_NOT = """
+import pytest
+
+@pytest.mark.docker
+@pytest.mark.parametrize("number", range(8))
+def test_docker(number):
+    pass
+
+def test_other():
     pass
 """
 LEAVES_A_PROCESS = """
@@ -27,13 +39,13 @@ def test_leak():
 """
 
 
-def run_pytest(folder: Path, source: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, source: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Ejecuta una prueba suelta con la configuración del repositorio y sin motor de Docker."""
     (folder / "test_sample.py").write_text(source, encoding="utf-8")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("LABS_REQUIRE", "PYTEST"))}
     command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "-p", "tests.conftest", folder]
     return subprocess.run(
-        [*command, "-p", "no:cacheprovider"],
+        [*command, "-p", "no:cacheprovider", *options],
         cwd=ROOT,
         env={**environment, "DOCKER_HOST": f"unix://{folder}/no-existe", **variables},
         capture_output=True,
@@ -60,6 +72,14 @@ def test_an_unknown_tool_cannot_be_required(tmp_path: Path):
     result = run_pytest(tmp_path, NEEDS_DOCKER, LABS_REQUIRE="dcoker")
     assert result.returncode == 4
     assert "LABS_REQUIRE nombra algo desconocido: dcoker" in result.stderr
+
+
+def test_docker_tests_share_one_process(tmp_path: Path):
+    """Dos pilas a la vez no caben en un portátil; y con algunas versiones, xdist olvida los grupos sin avisar."""
+    result = run_pytest(tmp_path, NEED_DOCKER_OR_NOT, "-n2", "--dist=loadgroup", "-v")
+    workers = re.findall(r"\[(gw\d)\].* SKIPPED \S*test_docker", result.stdout)
+    assert len(workers) == 8
+    assert len(set(workers)) == 1
 
 
 def test_a_process_left_behind_fails(tmp_path: Path):

@@ -122,6 +122,7 @@ def _wait_for_child(pid: int) -> psutil.Process:
 def test_commands_are_shown_as_one_would_type_them_at_the_root():
     command = [sys.executable, ROOT / "clase1_buenas_practicas" / "etl.py", "--output", "una carpeta"]
     assert display_command(command) == "python clase1_buenas_practicas/etl.py --output 'una carpeta'"
+    assert display_command([ROOT / "labs", "list"]) == "./labs list"
 
 
 def test_a_failing_command_keeps_its_exit_code(capfd: pytest.CaptureFixture[str]):
