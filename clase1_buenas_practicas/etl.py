@@ -5,6 +5,7 @@ python clase1_buenas_practicas/etl.py
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ import pandas as pd
 import typer
 from sklearn.model_selection import train_test_split
 
-from shared.commands import run_script
+from shared.commands import MAX_SEED, run_script
 from shared.datasets import HEART_CSV, HEART_SCHEMA, HEART_TARGET, load_heart, read_parquet
 from shared.errors import DataError
+from shared.models import MIN_PER_CLASS
 from shared.outputs import package_versions, read_json, refuse_other_run, replace_folder, sha256_of, write_json
 from shared.settings import get_settings
 
@@ -24,8 +26,6 @@ OUTPUTS = get_settings().outputs("clase1_buenas_practicas")
 DATA_FOLDER = "datos"
 DATA_RECORD = "etl.json"
 PARTITIONS = ("train", "test")
-MIN_PER_CLASS = 20
-"""Pacientes de cada clase que hacen falta para repartirlos en prueba y validación cruzada."""
 RUN_ETL = "Primero ejecute el ETL: `python clase1_buenas_practicas/etl.py`"
 
 
@@ -71,13 +71,14 @@ def split_features(frame: pd.DataFrame, *, test_size: float, seed: int) -> Split
         seed: semilla del reparto; la misma semilla da las mismas filas.
 
     Raises:
-        DataError: si alguna clase tiene menos de `MIN_PER_CLASS` pacientes.
+        DataError: si en la prueba quedarían menos de `MIN_PER_CLASS` pacientes de alguna clase.
     """
     counts = frame[HEART_TARGET].value_counts().reindex([0, 1], fill_value=0)
-    if counts.min() < MIN_PER_CLASS:
+    needed = math.ceil(MIN_PER_CLASS / test_size)
+    if counts.min() < needed:
         raise DataError(
             f"La clase {counts.idxmin()} de `{HEART_TARGET}` tiene {counts.min()} pacientes.",
-            why=f"Hacen falta al menos {MIN_PER_CLASS} de cada clase para entrenar y evaluar.",
+            why=f"Hacen falta al menos {needed}, para que queden {MIN_PER_CLASS} en la prueba.",
             next_step="Use un archivo con más pacientes de esa clase.",
         )
     train, test = train_test_split(frame, test_size=test_size, random_state=seed, stratify=frame[HEART_TARGET])
@@ -121,15 +122,16 @@ def main(
         Path, typer.Option(help="Carpeta de la ejecución; escribe en su «datos».", show_default="salidas")
     ] = OUTPUTS,
     test_size: Annotated[float, typer.Option(min=0.1, max=0.5, help="Proporción de prueba.")] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Semilla del reparto.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Semilla del reparto.")] = 42,
     drop_duplicates: Annotated[bool, typer.Option("--drop-duplicates", help="Quitar las filas repetidas.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Sustituir los datos de otra ejecución.")] = False,
 ) -> None:
     """Valida los datos crudos y los separa en entrenamiento y prueba."""
     raw = load_heart(input_csv)
+    patients = remove_duplicates(raw, allow=drop_duplicates)
     parameters = {"input_sha256": sha256_of(input_csv), "test_size": test_size, "seed": seed}
     refuse_other_run(output / DATA_FOLDER, DATA_RECORD, parameters, force=force)
-    split = split_features(remove_duplicates(raw, allow=drop_duplicates), test_size=test_size, seed=seed)
+    split = split_features(patients, test_size=test_size, seed=seed)
     rows = {"read": len(raw), "train": len(split.train), "test": len(split.test)}
     rows["duplicates_removed"] = rows["read"] - rows["train"] - rows["test"]
     versions = package_versions("pandas", "scikit-learn", "pyarrow")

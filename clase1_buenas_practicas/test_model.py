@@ -16,16 +16,17 @@ from sklearn.pipeline import Pipeline
 
 from clase1_buenas_practicas.etl import DATA_FOLDER, OUTPUTS, read_partition
 from clase1_buenas_practicas.train_model import MODEL_FILE, MODEL_FOLDER, MODEL_RECORD, TRAIN_MODEL
-from shared.commands import run_script
+from shared.commands import MAX_SEED, run_script
 from shared.datasets import HEART_FEATURES, HEART_TARGET, encode_heart
 from shared.errors import ModelError
 from shared.models import Interval, check_features, evaluate_classifier, load_model, measure_classifier
-from shared.outputs import package_versions, read_json, refuse_other_run, replace_folder, write_json
+from shared.outputs import package_versions, read_json, refuse_other_run, replace_folder, sha256_of, write_json
 from shared.plots import DPI, plot_confusion, plot_roc
 
 EVALUATION_FOLDER = "evaluacion"
 EVALUATION_RECORD = "evaluation.json"
 RESAMPLES = 1000
+RETRAIN = "Entrénelo de nuevo: `python clase1_buenas_practicas/train_model.py --force`"
 CLASS_NAMES = ("sin enfermedad", "con enfermedad")
 
 
@@ -33,8 +34,8 @@ def load_trained_model(folder: Path, *, train_sha256: str) -> tuple[Pipeline, di
     """Abre el modelo y su registro, y comprueba que se entrenó con la partición de entrenamiento de ahora.
 
     Raises:
-        ModelError: si falta, no es un modelo, espera otras columnas, o se entrenó con otra partición: habría
-            visto pacientes de prueba.
+        ModelError: si falta, no es un modelo, espera otras columnas, o no se sabe que se entrenara con esta
+            partición: pudo ver pacientes de prueba.
     """
     record = read_json(folder / MODEL_RECORD, next_step=TRAIN_MODEL)
     model = load_model(folder / MODEL_FILE, next_step=TRAIN_MODEL)
@@ -43,7 +44,13 @@ def load_trained_model(folder: Path, *, train_sha256: str) -> tuple[Pipeline, di
         raise ModelError(
             "El modelo se entrenó con otra partición de los datos.",
             why="Pudo ver pacientes de prueba al entrenar, y su F1 parecería mejor de lo que es.",
-            next_step="Entrénelo de nuevo: `python clase1_buenas_practicas/train_model.py --force`",
+            next_step=RETRAIN,
+        )
+    if record.get("model_sha256") != sha256_of(folder / MODEL_FILE):
+        raise ModelError(
+            f"`{MODEL_FILE}` no es el modelo que describe `{MODEL_RECORD}`.",
+            why="Se cambió después de entrenar, y no se sabe con qué pacientes.",
+            next_step=RETRAIN,
         )
     return model, record
 
@@ -102,7 +109,7 @@ def main(
         Path, typer.Option(help="Carpeta de la ejecución; escribe en su «evaluacion».", show_default="salidas")
     ] = OUTPUTS,
     min_f1: Annotated[float, typer.Option(min=0, max=1, help="Falla si el F1 queda por debajo.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Semilla de los remuestreos.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Semilla de los remuestreos.")] = 42,
     force: Annotated[bool, typer.Option("--force", help="Sustituir la evaluación de otra ejecución.")] = False,
 ) -> None:
     """Evalúa el modelo con pacientes que no vio al entrenar."""

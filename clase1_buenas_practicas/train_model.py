@@ -13,10 +13,10 @@ import typer
 from sklearn.model_selection import GridSearchCV, ParameterGrid, StratifiedKFold
 
 from clase1_buenas_practicas.etl import DATA_FOLDER, OUTPUTS, read_partition
-from shared.commands import run_script
+from shared.commands import MAX_SEED, run_script
 from shared.datasets import HEART_FEATURES, HEART_TARGET, encode_heart
 from shared.models import HEART_SVM_GRID, heart_svm, save_model
-from shared.outputs import package_versions, refuse_other_run, replace_folder, write_json
+from shared.outputs import package_versions, refuse_other_run, replace_folder, sha256_of, write_json
 
 MODEL_FOLDER = "modelo"
 MODEL_FILE = "model.skops"
@@ -61,10 +61,10 @@ def describe_best(summary: dict[str, Any]) -> str:
 
 
 def write_model(search: GridSearchCV, folder: Path, record: dict[str, Any]) -> None:
-    """Escribe el modelo y su registro; o los dos, o ninguno."""
+    """Escribe el modelo y su registro, con la huella del modelo; o los dos, o ninguno."""
     with replace_folder(folder) as staging:
         save_model(search.best_estimator_, staging / MODEL_FILE)
-        write_json(staging / MODEL_RECORD, record)
+        write_json(staging / MODEL_RECORD, {**record, "model_sha256": sha256_of(staging / MODEL_FILE)})
 
 
 def main(
@@ -72,7 +72,7 @@ def main(
         Path, typer.Option(help="Carpeta de la ejecución; escribe en su «modelo».", show_default="salidas")
     ] = OUTPUTS,
     folds: Annotated[int, typer.Option(min=2, max=10, help="Particiones de la validación cruzada.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Semilla de las particiones.")] = 42,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Semilla de las particiones.")] = 42,
     force: Annotated[bool, typer.Option("--force", help="Sustituir el modelo de otra ejecución.")] = False,
 ) -> None:
     """Busca los mejores hiperparámetros del SVM y guarda el modelo entrenado."""

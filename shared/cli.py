@@ -15,7 +15,7 @@ from rich.table import Table
 
 from shared import ROOT
 from shared.catalog import LabClass, find_class, find_classes
-from shared.commands import run_app, run_command
+from shared.commands import become_command, display_command, run_app, run_command
 from shared.errors import LabError
 from shared.spanish import SpanishCommand, SpanishGroup
 
@@ -151,17 +151,23 @@ def services(
 ) -> None:
     """Deja servicios embebidos encendidos hasta Ctrl-C, y escribe sus direcciones para otra terminal."""
     import shlex
-    import threading
+    import time
 
     from shared.services import running_services
+    from shared.services.lifecycle import check_running
 
     with running_services(names) as endpoints:
         for endpoint in endpoints:
+            if endpoint.command:
+                typer.echo(f"$ {display_command(endpoint.command)}", err=True)
             for name, value in endpoint.environment.items():
                 typer.echo(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
         typer.echo("Pegue esas líneas en otra terminal. Ctrl-C los detiene.", err=True)
-        threading.Event().wait()
+        while True:
+            time.sleep(1)
+            for endpoint in endpoints:
+                check_running(endpoint)
 
 
 @app.command(cls=SpanishCommand)
@@ -184,15 +190,15 @@ def down(
     compose_down(find_class(lab_class).folder, volumes=volumes)
 
 
-@app.command(cls=SpanishCommand)
-def notebook(lab_class: OneClass) -> None:
-    """Abre los cuadernos de una clase en JupyterLab."""
+@app.command(cls=SpanishCommand, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def notebook(context: typer.Context, lab_class: OneClass) -> None:
+    """Abre los cuadernos de una clase en JupyterLab; lo que siga a la clase pasa a Jupyter."""
     from shared.install import ensure_extra
 
     lab = find_class(lab_class)
     ensure_extra("notebooks")
     ensure_extra(lab.name)
-    run_command([sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={lab.folder}"])
+    become_command([sys.executable, "-m", "jupyter", "lab", f"--notebook-dir={lab.folder}", *context.args])
 
 
 @app.command(cls=SpanishCommand, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -22,6 +22,12 @@ from shared import ROOT
 from shared.errors import LabError, ToolError
 from shared.spanish import SpanishCommand, translate_usage_error, use_spanish_help
 
+MAX_SEED = 2**32 - 1
+"""La mayor semilla que admiten NumPy y scikit-learn."""
+
+FOLDER_VARIABLES = ("LABS_HOME", "LABS_OUTPUTS")
+"""Variables con una carpeta: si es relativa, lo es a donde está quien la escribió."""
+
 GRACE_SECONDS = 10.0
 """Lo que se espera a que un programa termine por las buenas antes de forzarlo."""
 
@@ -124,7 +130,8 @@ def run_command(
         Console(highlight=False, soft_wrap=True).print(shown, style="bold", markup=False)
     else:
         on_line(shown)
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+    folders = {name: str(Path(os.environ[name]).resolve()) for name in FOLDER_VARIABLES if os.environ.get(name)}
+    environment = {**os.environ, **folders, "PYTHONUNBUFFERED": "1", **(env or {})}
     streams: dict[str, Any] = (
         {} if on_line is None else {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     )
@@ -144,6 +151,8 @@ def run_command(
         raise
     finally:
         stop_process(process)
+        if process.stdout is not None:
+            process.stdout.close()
     if check and code:
         raise ToolError(
             f"La orden terminó con código {code}: `{display_command(command)}`",
@@ -151,6 +160,13 @@ def run_command(
             exit_code=code if 0 < code < 256 else 1,
         )
     return code
+
+
+def become_command(command: Sequence[str | Path]) -> NoReturn:
+    """Muestra una orden y deja su lugar a ella: para las que conversan con quien las usa, y atienden ellas Ctrl-C."""
+    Console(highlight=False, soft_wrap=True).print(f"$ {display_command(command)}", style="bold", markup=False)
+    words = [str(word) for word in command]
+    os.execvp(words[0], words)  # noqa: S606
 
 
 def stop_process(process: subprocess.Popen[Any]) -> None:

@@ -173,7 +173,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, encoding="utf-8-sig", index_col=False)
+            return pd.read_csv(path, encoding="utf-8-sig", index_col=False, compression=None)
     except FileNotFoundError as error:
         raise DataError(f"No encuentro `{path}`.", next_step="Revise la ruta del archivo de entrada.") from error
     except pd.errors.EmptyDataError as error:
@@ -191,7 +191,8 @@ def read_csv(path: Path) -> pd.DataFrame:
             next_step="Corrija esas líneas.",
         ) from error
     except OSError as error:
-        raise DataError(f"No puedo leer `{path}`.", why=f"{error.strerror}.", next_step="Revise la ruta.") from error
+        reason = error.strerror or error
+        raise DataError(f"No puedo leer `{path}`.", why=f"{reason}.", next_step="Revise la ruta.") from error
 
 
 def read_parquet(path: Path, schema: Schema, *, next_step: str) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
 from shared.datasets import HEART_CATEGORICAL, HEART_FEATURES, HEART_SCHEMA
-from shared.errors import ModelError
+from shared.errors import DataError, ModelError
 
 HEART_SVM_GRID: list[dict[str, list[Any]]] = [
     {
@@ -33,6 +33,21 @@ HEART_SVM_GRID: list[dict[str, list[Any]]] = [
 
 # skops pide nombrar los tipos que no conoce; estos son de scikit-learn y NumPy, y se revisaron.
 TRUSTED_TYPES = ("numpy.dtype", "sklearn.calibration._CalibratedClassifier", "sklearn.calibration._SigmoidCalibration")
+
+
+MIN_PER_CLASS = 10
+"""Casos de cada clase con los que se estima un intervalo: con 10 y 10, uno de cada millón pierde una clase."""
+
+# Lo que skops deja escapar al abrir un archivo dañado, o que no es suyo.
+NOT_A_MODEL = (
+    zipfile.BadZipFile,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True)
@@ -95,8 +110,18 @@ def evaluate_classifier(
     Returns:
         Un intervalo por cada métrica de `measure_classifier`.
         Fuente del intervalo: Efron y Tibshirani (1993), An Introduction to the Bootstrap, capítulo 13.
+
+    Raises:
+        DataError: si hay menos de `MIN_PER_CLASS` casos de alguna clase: algún remuestreo se quedaría sin ella.
     """
     sample = tuple(np.asarray(column) for column in (y_true, y_pred, y_score))
+    positives = int((sample[0] == 1).sum())
+    if (fewest := min(positives, len(sample[0]) - positives)) < MIN_PER_CLASS:
+        raise DataError(
+            f"Para medir hacen falta al menos {MIN_PER_CLASS} casos de cada clase, y de una hay {fewest}.",
+            why="Con menos, un intervalo no dice nada.",
+            next_step="Use más datos, o una parte mayor para la prueba.",
+        )
     # Todos los remuestreos de una vez: con las funciones de scikit-learn, uno a uno, tarda cien veces más.
     result = bootstrap(
         sample,
@@ -155,12 +180,13 @@ def save_model(model: Pipeline, path: Path) -> None:
     skops.io.dump(model, path)
 
 
-def load_model(path: Path, *, next_step: str) -> Pipeline:
+def load_model(path: Path, *, next_step: str, trusted: Sequence[str] = TRUSTED_TYPES) -> Pipeline:
     """Abre un modelo guardado con `save_model`.
 
     Args:
         path: archivo `.skops`.
         next_step: qué hacer si falta o no sirve.
+        trusted: tipos revisados que puede contener, además de los que skops conoce.
 
     Raises:
         ModelError: si no existe, no es un modelo de skops o contiene tipos que no se revisaron.
@@ -169,14 +195,14 @@ def load_model(path: Path, *, next_step: str) -> Pipeline:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        model = skops.io.load(path, trusted=list(TRUSTED_TYPES))
+        model = skops.io.load(path, trusted=list(trusted))
     except FileNotFoundError as error:
         raise ModelError(f"No encuentro `{path}`.", next_step=next_step) from error
     except UntrustedTypesFoundException as error:
         raise ModelError(
             f"`{path}` contiene tipos que no se revisaron.", why=f"{error}", next_step=next_step
         ) from error
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+    except NOT_A_MODEL as error:
         raise ModelError(
             f"`{path}` no es un modelo guardado con skops.", why=f"{error}.", next_step=next_step
         ) from error

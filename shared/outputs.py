@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import platform
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import ENOTDIR
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import DataError, LabError
+
+PREVIOUS = "-anterior"
+"""Final del nombre que toma una carpeta mientras se sustituye."""
 
 
 def sha256_of(path: Path) -> str:
@@ -29,7 +33,7 @@ def package_versions(*packages: str) -> dict[str, str]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Escribe un JSON legible, en UTF-8 y con los acentos tal cual."""
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path, *, next_step: str) -> dict[str, Any]:
@@ -53,17 +57,20 @@ def read_json(path: Path, *, next_step: str) -> dict[str, Any]:
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Da una carpeta temporal que ocupa el lugar de `folder` solo si el bloque termina bien.
 
-    Si el bloque falla o se interrumpe, lo que había en `folder` queda como estaba.
+    Si el bloque falla o se interrumpe, lo que había en `folder` queda como estaba. Los archivos que alguien más
+    puso ahí, y que el bloque no escribe, se conservan.
 
     Raises:
         LabError: si no se puede escribir ahí (permisos, disco lleno, o es un archivo).
     """
+    folder = folder.resolve()  # Un enlace a otro disco sigue siendo un enlace.
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        _recover(folder)
+        staging = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
+        staging.mkdir()
         try:
             yield staging
-            staging.chmod(0o755)
             _swap(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -82,14 +89,31 @@ def _swap(staging: Path, folder: Path) -> None:
         return
     if not folder.is_dir():
         raise NotADirectoryError(ENOTDIR, "ahí hay un archivo, no una carpeta")
-    previous = staging.with_name(staging.name + "-anterior")
+    previous = staging.with_name(staging.name + PREVIOUS)
     folder.rename(previous)
     try:
         staging.rename(folder)
-    except OSError:
+    except BaseException:
         previous.rename(folder)
         raise
+    _keep_others(previous, folder)
+
+
+def _keep_others(previous: Path, folder: Path) -> None:
+    """Pasa a `folder` lo que había en `previous` y no está en ella, y borra `previous`."""
+    for path in previous.iterdir():
+        if not (folder / path.name).exists():
+            path.rename(folder / path.name)
     shutil.rmtree(previous)
+
+
+def _recover(folder: Path) -> None:
+    """Termina el cambio que otro proceso dejó a medias, si lo mataron entre sus dos pasos."""
+    for previous in folder.parent.glob(f".{glob.escape(folder.name)}-*{PREVIOUS}"):
+        if folder.exists():
+            _keep_others(previous, folder)
+        else:
+            previous.rename(folder)
 
 
 def refuse_other_run(folder: Path, record: str, parameters: Mapping[str, Any], *, force: bool) -> None:
@@ -101,20 +125,25 @@ def refuse_other_run(folder: Path, record: str, parameters: Mapping[str, Any], *
         folder: carpeta de salida.
         record: nombre del JSON de registro, con una clave `parameters`.
         parameters: los de la ejecución que va a empezar.
-        force: sustituir de todos modos.
+        force: sustituir de todos modos los de este paso; nunca una carpeta de otra cosa.
 
     Raises:
         LabError: si `folder` tiene resultados de otros parámetros, o archivos que no son de este paso.
     """
-    if force or not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not (folder / record).is_file():
+        raise LabError(
+            f"`{folder}` ya existe y no contiene `{record}`: no es de este paso.",
+            next_step="Elija otra carpeta con `--output`.",
+        )
+    if force:
         return
     remedy = "Elija otra carpeta con `--output`, o sustitúyalos con `--force`."
-    if not (folder / record).is_file():
-        raise LabError(f"`{folder}` ya existe y no contiene `{record}`: no es de este paso.", next_step=remedy)
-    previous = read_json(folder / record, next_step=remedy).get("parameters", {})
+    previous = _flatten(read_json(folder / record, next_step=remedy).get("parameters", {}))
     changed = [
-        f"{name}: {previous.get(name)!r} → {value!r}"
-        for name, value in parameters.items()
+        f"{name}: {_short(previous.get(name))} → {_short(value)}"
+        for name, value in _flatten(parameters).items()
         if previous.get(name) != value
     ]
     if changed:
@@ -123,3 +152,17 @@ def refuse_other_run(folder: Path, record: str, parameters: Mapping[str, Any], *
             why=f"Cambió {'; '.join(changed)}.",
             next_step=remedy,
         )
+
+
+def _flatten(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Parámetros de un solo nivel: `{"model": {"folds": 5}}` pasa a `{"model.folds": 5}`."""
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _short(value: Any) -> str:
+    """Un valor para un mensaje; de una huella bastan las primeras cifras."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:12]}…"

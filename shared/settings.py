@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import ROOT
+from shared.errors import LabError
 
 
 class Settings(BaseSettings):
@@ -49,5 +50,16 @@ class Settings(BaseSettings):
 
 @lru_cache
 def get_settings() -> Settings:
-    """Devuelve la configuración del proceso, leída la primera vez que se pide."""
-    return Settings()
+    """Devuelve la configuración del proceso, leída la primera vez que se pide.
+
+    Raises:
+        LabError: si `.env` no se puede leer.
+    """
+    try:
+        return Settings()
+    except UnicodeDecodeError as error:
+        raise LabError(
+            "El archivo `.env` no está en UTF-8.",
+            why=f"El byte {error.start} no es válido.",
+            next_step="Guárdelo de nuevo con codificación UTF-8.",
+        ) from error

@@ -157,9 +157,7 @@ def _started_by_tests() -> list[psutil.Process]:
     for process in psutil.process_iter():
         try:
             ours = process.environ().get(RUN_VARIABLE) == str(STATE) and process.pid != os.getpid()
-            helper = any(
-                word in " ".join(process.cmdline()) for word in ("resource_tracker", "loky", "multiprocessing")
-            )
+            helper = any(word in " ".join(process.cmdline()) for word in ("resource_tracker", ".loky."))
         except (psutil.Error, OSError):
             continue
         if ours and not helper:

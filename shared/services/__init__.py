@@ -20,6 +20,7 @@ Cómo está hecho, en orden de lectura:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,3 +49,21 @@ def running_services(names: Sequence[str]) -> Iterator[list[Endpoint]]:
     services = [get_service(name) for name in names]
     with ExitStack() as stack:
         yield [stack.enter_context(run_service(service)) for service in services]
+
+
+@contextmanager
+def services_in_background(names: Sequence[str]) -> Iterator[None]:
+    """Como `running_services`, pero sin esperar a que arranquen: el bloque empieza mientras tanto.
+
+    Sirve a quien lanza programas que los usan: el primero espera lo que falte, y los demás ya los encuentran.
+
+    Args:
+        names: algunos de `SERVICES`.
+
+    Raises:
+        LabError: al salir, si alguno no arrancó y el bloque no falló ya por eso.
+    """
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(stack.enter_context, running_services(names))
+        yield
+        starting.result()

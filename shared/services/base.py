@@ -33,11 +33,13 @@ class Endpoint:
         name: uno de `SERVICES`.
         url: su dirección.
         environment: las variables con las que cada biblioteca y cada programa lo encuentran.
+        command: la orden nativa que lo lanzó; vacía si no es embebido.
     """
 
     name: str
     url: str
     environment: dict[str, str]
+    command: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True)

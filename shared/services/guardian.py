@@ -22,7 +22,7 @@ from typing import IO
 
 import filelock
 
-from shared.services.base import Service, get_service
+from shared.services.base import Launch, Service, get_service
 from shared.services.files import ServiceFiles, hold
 from shared.services.processes import end_marked, listens
 
@@ -50,15 +50,15 @@ class Guardian:
             self.service.clean(self.files.data)
             self.files.data.mkdir(parents=True, exist_ok=True)
             self.service.prepare(self.files.data)
-            engine, url = self.start()
-            with self.publish(engine, url):
+            engine, launch = self.start()
+            with self.publish(engine, launch):
                 self.watch(engine)
         except (OSError, subprocess.CalledProcessError) as error:
             sys.exit(str(error))
         finally:
             self.stop()
 
-    def start(self) -> tuple[subprocess.Popen[bytes], str]:
+    def start(self) -> tuple[subprocess.Popen[bytes], Launch]:
         """Lanza el motor y espera a que responda.
 
         Si termina antes, prueba con otro puerto: otro clon pudo ocupar el suyo, y soltarlo enseguida.
@@ -68,7 +68,7 @@ class Guardian:
             environment = {**os.environ, **launch.environment}
             engine = subprocess.Popen(launch.command, cwd=self.files.data, env=environment)  # noqa: S603
             if self.wait_ready(engine, launch.url, port):
-                return engine, launch.url
+                return engine, launch
             if port != self.service.usual_port and is_free(port):
                 break
         sys.exit(f"{self.service.title} terminó con código {engine.returncode} antes de responder.")
@@ -88,12 +88,13 @@ class Guardian:
                     return True
         return False
 
-    def publish(self, engine: subprocess.Popen[bytes], url: str) -> IO[str]:
+    def publish(self, engine: subprocess.Popen[bytes], launch: Launch) -> IO[str]:
         """Escribe el archivo de estado: quien lo ve sabe que el servicio está listo."""
         state = {
             "name": self.service.name,
-            "url": url,
-            "environment": self.service.environment(url),
+            "url": launch.url,
+            "environment": self.service.environment(launch.url),
+            "command": launch.command,
             "guardian_pid": os.getpid(),
             "engine_pid": engine.pid,
             "started": datetime.now().astimezone().isoformat(timespec="seconds"),

@@ -139,7 +139,24 @@ def _adopt(service: Service, files: ServiceFiles) -> Endpoint | None:
 
 def _read_state(path: Path) -> Endpoint:
     state = json.loads(path.read_text(encoding="utf-8"))
-    return Endpoint(state["name"], state["url"], state["environment"])
+    return Endpoint(state["name"], state["url"], state["environment"], tuple(state["command"]))
+
+
+def check_running(endpoint: Endpoint) -> None:
+    """Comprueba que un servicio embebido sigue en marcha.
+
+    Raises:
+        ServiceError: si se detuvo.
+    """
+    from shared.settings import get_settings
+
+    files = ServiceFiles(get_settings().labs_home.resolve(), endpoint.name)
+    if endpoint.command and not is_held(files.state):
+        raise ServiceError(
+            f"El servicio «{endpoint.name}» se detuvo.",
+            why=f"Lo último que escribió:\n{_tail(files.log)}",
+            next_step=f"Arránquelo otra vez: `labs services {endpoint.name}`",
+        )
 
 
 def _start(service: Service, files: ServiceFiles) -> Endpoint:

@@ -110,6 +110,13 @@ def test_bad_input_touches_no_file(tmp_path: Path):
     assert not (tmp_path / "nueva").exists()
 
 
+def test_repeated_rows_are_said_even_if_the_folder_has_another_run(heart: pd.DataFrame, tmp_path: Path):
+    etl(output=tmp_path)
+    pd.concat([heart, heart.head(10)]).to_csv(tmp_path / "copia.csv", index=False)
+    with pytest.raises(DataError, match="Hay 10 filas repetidas entre 313"):
+        etl(input_csv=tmp_path / "copia.csv", output=tmp_path)
+
+
 def test_repeating_a_run_is_fine_and_another_needs_force(tmp_path: Path):
     etl(output=tmp_path)
     etl(output=tmp_path)

@@ -113,6 +113,14 @@ def test_a_model_that_may_have_seen_the_test_patients_is_refused(run: Path):
         evaluate(output=run)
 
 
+def test_a_model_swapped_after_training_is_refused(run: Path):
+    """Entrenado con los 303 pacientes daría un F1 perfecto, y nadie sabría por qué."""
+    everyone = pd.concat([read_partition(run / "datos", name)[0] for name in ("train", "test")])
+    save_model(heart_svm().fit(encode_heart(everyone), everyone["target"]), run / "modelo" / "model.skops")
+    with pytest.raises(ModelError, match=r"no es el modelo que describe.*train_model\.py --force"):
+        evaluate(output=run)
+
+
 def test_another_seed_does_not_replace_the_evaluation_silently(run: Path):
     with pytest.raises(LabError, match=r"otra ejecución.*seed: 42 → 1.*--force"):
         evaluate(output=run, seed=1)

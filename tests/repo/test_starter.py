@@ -130,6 +130,17 @@ def test_it_works_from_any_folder_and_through_a_link(installed: tuple[Path, dict
 
 
 @pytest.mark.index
+def test_modules_of_the_folder_it_is_called_from_are_not_used(installed: tuple[Path, dict[str, str]], tmp_path: Path):
+    clone, env = installed
+    for name in ("random.py", "shared/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise RuntimeError('este módulo no es el del curso')\n", encoding="utf-8")
+    result = labs(clone, "list", env=env, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "clase1" in result.stdout
+
+
+@pytest.mark.index
 def test_a_moved_clone_is_installed_again(installed: tuple[Path, dict[str, str]], tmp_path: Path):
     clone, env = installed
     moved = tmp_path / "otra carpeta"
@@ -252,12 +263,15 @@ def test_an_interrupted_installation_leaves_nothing(clone: Path, tools: Path, tm
     assert not any(str(clone) in " ".join(other.info["cmdline"] or []) for other in psutil.process_iter(["cmdline"]))
 
 
-def test_the_lock_of_a_dead_process_does_not_block(clone: Path, tools: Path, tmp_path: Path):
+@pytest.mark.parametrize("reused", [False, True], ids=["muerto", "con el número de otro"])
+def test_the_lock_of_a_dead_process_does_not_block(clone: Path, tools: Path, tmp_path: Path, reused: bool):
     script(tmp_path / "python3", "echo 3.8")
     (clone / ".labs-instalando").mkdir()
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    (clone / ".labs-instalando" / "pid").write_text(f"{dead.pid}\n", encoding="utf-8")
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    # Tras un corte de luz, el número puede ser ahora de otro proceso, que empezó en otro momento.
+    owner = f"{os.getpid() if reused else dead.pid}\nMon Jan  1 00:00:00 2024\n"
+    (clone / ".labs-instalando" / "propietario").write_text(owner, encoding="utf-8")
     result = labs(clone, "list", env=environment(tools, tmp_path))
     assert "No encuentro un Python" in result.stderr
     assert_nothing_left(clone)

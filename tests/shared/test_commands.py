@@ -144,3 +144,13 @@ def test_missing_programs_and_packages_say_how_to_get_them():
         run_command(["programa-que-no-existe"])
     with pytest.raises(ToolError, match=r'pip install -e "\.\[clase5\]" -c constraints\.txt'):
         require_package("paquete_que_no_existe", extra="clase5")
+
+
+def test_a_relative_folder_is_that_of_who_wrote_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Las órdenes se ejecutan en la raíz del repositorio; las carpetas de quien llama no cambian por eso."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABS_OUTPUTS", "salidas")
+    lines: list[str] = []
+    code = "from shared.settings import get_settings; print(get_settings().outputs('clase1'))"
+    run_command([sys.executable, "-c", code], on_line=lines.append)
+    assert lines[-1] == str(tmp_path / "salidas" / "clase1")

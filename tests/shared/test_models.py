@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, f1_score, recall_score, roc_auc_sc
 from sklearn.pipeline import make_pipeline
 
 from shared.datasets import HEART_FEATURES, encode_heart, load_heart
-from shared.errors import ModelError
+from shared.errors import DataError, ModelError
 from shared.models import (
     check_features,
     evaluate_classifier,
@@ -161,3 +161,17 @@ def test_features_must_be_the_trained_ones_in_order(model):
         check_features(model, HEART_FEATURES[::-1], next_step="")
     with pytest.raises(ModelError, match="otras columnas"):
         check_features(heart_svm(), HEART_FEATURES, next_step="")
+
+
+def test_too_few_cases_of_a_class_are_refused_instead_of_giving_empty_intervals():
+    y_true = np.array([1] * 9 + [0] * 50)
+    with pytest.raises(DataError, match=r"al menos 10 casos de cada clase, y de una hay 9"):
+        evaluate_classifier(y_true, y_true, y_true, seed=0)
+
+
+@pytest.mark.parametrize("schema", ["[]", "{}", "null"])
+def test_a_zip_that_is_not_a_model_is_explained(tmp_path: Path, schema: str):
+    with zipfile.ZipFile(tmp_path / "model.skops", "w") as archive:
+        archive.writestr("schema.json", schema)
+    with pytest.raises(ModelError, match="no es un modelo guardado con skops"):
+        load_model(tmp_path / "model.skops", next_step="")

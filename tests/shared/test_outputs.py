@@ -21,8 +21,53 @@ def test_new_folder_replaces_the_old_one_whole(tmp_path: Path):
     for name in ("viejo.txt", "nuevo.txt"):
         with replace_folder(tmp_path / "datos") as staging:
             (staging / name).write_text(name, encoding="utf-8")
-    assert names(tmp_path / "datos") == ["nuevo.txt"]
+    assert (tmp_path / "datos" / "nuevo.txt").read_text(encoding="utf-8") == "nuevo.txt"
     assert names(tmp_path) == ["datos"]
+
+
+def test_what_someone_else_put_in_the_folder_is_kept(tmp_path: Path):
+    for content in ("primera", "segunda"):
+        with replace_folder(tmp_path / "datos") as staging:
+            (staging / "tabla.csv").write_text(content, encoding="utf-8")
+        (tmp_path / "datos" / "notas.txt").write_text("mías", encoding="utf-8")
+    assert names(tmp_path / "datos") == ["notas.txt", "tabla.csv"]
+    assert (tmp_path / "datos" / "tabla.csv").read_text(encoding="utf-8") == "segunda"
+
+
+def test_a_link_to_another_disk_stays_a_link(tmp_path: Path):
+    (tmp_path / "disco").mkdir()
+    (tmp_path / "datos").symlink_to(tmp_path / "disco")
+    for content in ("primera", "segunda"):
+        with replace_folder(tmp_path / "datos") as staging:
+            (staging / "tabla.csv").write_text(content, encoding="utf-8")
+    assert (tmp_path / "datos").is_symlink()
+    assert (tmp_path / "disco" / "tabla.csv").read_text(encoding="utf-8") == "segunda"
+    assert names(tmp_path) == ["datos", "disco"]
+
+
+@pytest.mark.parametrize("renames", [1, 2])
+def test_a_change_killed_half_way_is_finished_by_the_next_run(tmp_path: Path, renames: int):
+    """Un `kill -9` tras el primer o el segundo cambio de nombre: ni los datos ni las notas se pierden."""
+    with replace_folder(tmp_path / "datos") as staging:
+        (staging / "tabla.csv").write_text("vieja", encoding="utf-8")
+        (staging / "notas.txt").write_text("mías", encoding="utf-8")
+    program = (
+        "import os, pathlib, sys; from shared import outputs\n"
+        "done, rename = [], pathlib.Path.rename\n"
+        "def fatal(self, target):\n"
+        "    rename(self, target); done.append(target)\n"
+        "    if len(done) == int(sys.argv[2]): os.kill(os.getpid(), 9)\n"
+        "pathlib.Path.rename = fatal\n"
+        "with outputs.replace_folder(pathlib.Path(sys.argv[1])) as staging:\n"
+        "    (staging / 'tabla.csv').write_text('nueva')\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "datos"), str(renames)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    with pytest.raises(ZeroDivisionError), replace_folder(tmp_path / "datos"):
+        _ = 1 / 0
+    expected = "vieja" if renames == 1 else "nueva"
+    assert (tmp_path / "datos" / "tabla.csv").read_text(encoding="utf-8") == expected
+    assert (tmp_path / "datos" / "notas.txt").read_text(encoding="utf-8") == "mías"
 
 
 def test_a_failure_leaves_the_previous_folder_untouched(tmp_path: Path):
@@ -84,8 +129,24 @@ def test_repeating_the_same_run_is_allowed_and_another_is_not(tmp_path: Path):
 
 def test_a_folder_of_something_else_is_not_taken(tmp_path: Path):
     (tmp_path / "tesis.docx").write_text("", encoding="utf-8")
-    with pytest.raises(LabError, match="no es de este paso"):
-        refuse_other_run(tmp_path, "etl.json", {"seed": 1}, force=False)
+    for force in (False, True):
+        with pytest.raises(LabError, match=r"no es de este paso\. Elija otra carpeta con `--output`\.$"):
+            refuse_other_run(tmp_path, "etl.json", {"seed": 1}, force=force)
+
+
+def test_only_what_changed_is_said(tmp_path: Path):
+    before = {"train": "0" * 64, "model": {"folds": 5, "grid": [{"C": [1, 10]}]}}
+    after = {"train": "f" * 64, "model": {"folds": 3, "grid": [{"C": [1, 10]}]}}
+    write_json(tmp_path / "etl.json", {"parameters": before})
+    with pytest.raises(LabError) as caught:
+        refuse_other_run(tmp_path, "etl.json", after, force=False)
+    assert caught.value.why == "Cambió train: '00000000000… → 'fffffffffff…; model.folds: 5 → 3."
+
+
+def test_a_record_without_a_value_is_not_written(tmp_path: Path):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "registro.json", {"f1": float("nan")})
+    assert not (tmp_path / "registro.json").exists()
 
 
 def test_records_keep_their_accents_and_bad_ones_are_explained(tmp_path: Path):
@@ -113,4 +174,4 @@ def test_the_old_folder_stays_in_place_until_the_new_one_is_complete(tmp_path: P
     with replace_folder(tmp_path / "datos") as staging:
         (staging / "nuevo.txt").touch()
         assert names(tmp_path / "datos") == ["viejo.txt"]
-    assert names(tmp_path / "datos") == ["nuevo.txt"]
+    assert "nuevo.txt" in names(tmp_path / "datos")
