@@ -8,26 +8,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from concurrent.futures import CancelledError
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from typing import Any
 
 import dask
 from dask.distributed import Client, LocalCluster
-from distributed.comm import connect
+from distributed import rpc
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
 from shared.errors import ServiceError
 
+Work = Callable[[], object]
+
 CONNECT_SECONDS = 5
-TIMING_HEADER = f"{'':<7}{'procesos':>10}{'arranque':>11}{'búsqueda':>11}{'aceleración':>13}{'eficiencia':>12}"
+START_DASK = "Arranque `dask scheduler`, y `dask worker` con la dirección que aquel muestra: `tcp://máquina:puerto`."
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,6 @@ class Timing:
     seconds: float
     speedup: float
     efficiency: float
-
-    def __str__(self) -> str:
-        """Una fila de la tabla que encabeza `TIMING_HEADER`."""
-        times = f"{self.startup_seconds:>9.1f} s{self.seconds:>9.1f} s"
-        return f"{self.way:<7}{self.workers:>10}{times}{self.speedup:>13.2f}{self.efficiency:>12.0%}"
-
-
-Work = Callable[[], object]
 
 
 def time_in(
@@ -126,9 +121,12 @@ def _interrupt_later() -> Iterator[None]:
 
 @contextmanager
 def remote_cluster(scheduler: str) -> Iterator[int]:
-    """Clúster de Dask ya en marcha y con procesos; lo comprueba `check_scheduler`."""
+    """Clúster de Dask ya en marcha, como el que comprueba `check_scheduler`; perderlo a medias es un `ServiceError`."""
     with Client(scheduler, timeout=CONNECT_SECONDS) as client, parallel_config("dask", client=client):
-        yield sum(client.nthreads().values())
+        try:
+            yield sum(client.nthreads().values())
+        except CancelledError as error:
+            raise ServiceError(f"Se perdió el clúster de Dask de `{scheduler}`.", next_step=START_DASK) from error
 
 
 def check_scheduler(scheduler: str) -> None:
@@ -137,17 +135,15 @@ def check_scheduler(scheduler: str) -> None:
     Raises:
         ServiceError: si no contesta en `CONNECT_SECONDS`, o no tiene procesos.
     """
-    why = f"En {CONNECT_SECONDS} segundos no contestó, o no tiene procesos."
-    try:
-        if not re.fullmatch(r"tcp://\S+:\d+", scheduler):
-            raise ValueError(scheduler)
-        # `Client` espera sin límite a quien acepta la conexión y no contesta.
-        asyncio.run(asyncio.wait_for(connect(scheduler), CONNECT_SECONDS)).abort()
-        with Client(scheduler, timeout=CONNECT_SECONDS) as client:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError, asyncio.TimeoutError) as error:
-        raise ServiceError(
-            f"No hay un clúster de Dask en `{scheduler}`.",
-            why="La dirección no es de la forma `tcp://máquina:puerto`." if isinstance(error, ValueError) else why,
-            next_step="Arranque `dask scheduler`, y `dask worker` con la dirección que aquel muestra.",
-        ) from error
+    # `Client` esperaría sin límite a quien acepta la conexión y no contesta.
+    with suppress(OSError, TypeError, ValueError, asyncio.TimeoutError):
+        if asyncio.run(asyncio.wait_for(_identify(scheduler), CONNECT_SECONDS)).get("workers"):
+            return
+    why = "Ahí no contesta ningún planificador, o no tiene procesos."
+    raise ServiceError(f"No hay un clúster de Dask en `{scheduler}`.", why=why, next_step=START_DASK)
+
+
+async def _identify(address: str) -> dict[str, Any]:
+    """Lo que una parte de un clúster dice de sí misma."""
+    async with rpc(address) as node:
+        return await node.identity()

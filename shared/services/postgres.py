@@ -10,6 +10,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -45,6 +46,7 @@ class Postgres(Service):
         """Crea el clúster; se hace aparte y se renombra, para que uno a medias no parezca completo."""
         data = folder / "data"
         if not data.exists():
+            _check_reachable(Path(_program("initdb")), _owner(folder))
             staging = folder / "data.nuevo"
             shutil.rmtree(staging, ignore_errors=True)
             staging.mkdir(mode=0o700)
@@ -129,6 +131,20 @@ def _owner(folder: Path) -> int:
         pwd.getpwuid(owner)  # `initdb` no admite un usuario sin nombre, frecuente en los contenedores.
         return owner or NOBODY_ID
     return NOBODY_ID
+
+
+def _check_reachable(program: Path, owner: int) -> None:
+    """Comprueba que, si esto es root, el dueño de los datos puede llegar al programa.
+
+    Raises:
+        PermissionError: si alguna carpeta del camino solo es de root, como `/root`.
+    """
+    closed = [folder for folder in program.parents if not folder.stat().st_mode & stat.S_IXOTH]
+    if os.geteuid() == 0 and closed and closed[-1].stat().st_uid != owner:
+        raise PermissionError(
+            f"PostgreSQL no admite que lo ejecute root, y el usuario {owner} no puede entrar en «{closed[-1]}». "
+            f"Use un usuario corriente, o permítalo: chmod o+x '{closed[-1]}'"
+        )
 
 
 def _give_to_owner(path: Path, folder: Path) -> None:

@@ -591,3 +591,17 @@ def test_mlflow_keeps_experiments_and_artifacts_and_leaves_nothing(home: Path) -
         names = {name for (name,) in database.execute("SELECT name FROM experiments")}
     assert names == {"Default", "corazones"}
     assert (home / "mlflow" / "artifacts" / "0" / "con espacio.txt").read_bytes() == b"bytes del artefacto"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="solo root cambia de usuario para PostgreSQL")
+def test_root_in_a_closed_folder_is_told_what_to_do() -> None:
+    from shared.services import postgres as module
+
+    with tempfile.TemporaryDirectory() as folder:  # La de pytest es solo de root, y aquí importa el camino entero.
+        program = Path(folder, "solo de root", "bin", "initdb")
+        program.parent.mkdir(parents=True)
+        Path(folder).chmod(0o755)
+        module._check_reachable(program, module.NOBODY_ID)
+        program.parents[1].chmod(0o700)
+        with pytest.raises(PermissionError, match=r"no puede entrar en «.*solo de root».*chmod o\+x"):
+            module._check_reachable(program, module.NOBODY_ID)
