@@ -136,7 +136,7 @@ def check_scheduler(scheduler: str) -> None:
         ServiceError: si no contesta en `CONNECT_SECONDS`, o no tiene procesos.
     """
     # `Client` esperaría sin límite a quien acepta la conexión y no contesta.
-    with suppress(OSError, TypeError, ValueError, asyncio.TimeoutError):
+    with suppress(OSError, ValueError, asyncio.TimeoutError):
         if asyncio.run(asyncio.wait_for(_identify(scheduler), CONNECT_SECONDS)).get("workers"):
             return
     why = "Ahí no contesta ningún planificador, o no tiene procesos."
@@ -144,6 +144,7 @@ def check_scheduler(scheduler: str) -> None:
 
 
 async def _identify(address: str) -> dict[str, Any]:
-    """Lo que una parte de un clúster dice de sí misma."""
+    if not address.startswith("tcp://"):
+        raise ValueError(address)
     async with rpc(address) as node:
         return await node.identity()

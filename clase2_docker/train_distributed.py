@@ -110,7 +110,7 @@ def plot_timings(timings: Sequence[Timing]) -> Figure:
     startups = [timing.startup_seconds for timing in timings]
     axes.barh(names, startups, left=seconds, color="lightgray", label="arranque")
     axes.set(xlabel="Segundos", title="La misma búsqueda: aceleración y eficiencia", ylim=(len(names) - 0.5, -0.5))
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

@@ -28,6 +28,8 @@ EVERYTHING = "todo"
 """Extra que reúne los de todas las clases."""
 REPORT = "informe.html"
 MAX_TEST_WORKERS = 4
+MAX_TEST_SECONDS = 600
+"""Lo que puede tardar una prueba con lo que prepara: la más larga construye imágenes de Docker en una red lenta."""
 
 app = typer.Typer(
     name="labs",
@@ -220,7 +222,8 @@ def test(
     folders = [Path("tests") / find_class(name).folder.name for name in names]
     ensure_extra(EVERYTHING)
     workers = [] if names else ["-n", str(min(os.cpu_count() or 1, MAX_TEST_WORKERS)), "--dist", "loadgroup"]
-    code = run_command([sys.executable, "-m", "pytest", *folders, *workers, *options], check=False)
+    limit = f"--timeout={MAX_TEST_SECONDS}"
+    code = run_command([sys.executable, "-m", "pytest", *folders, *workers, limit, *options], check=False)
     raise typer.Exit(code)
 
 

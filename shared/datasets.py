@@ -82,7 +82,7 @@ def load_heart(path: Path = HEART_CSV) -> pd.DataFrame:
     Returns:
         (n, 14), una fila por paciente; las categorías como `category`, con 6 valores faltantes en los 303
         pacientes de Cleveland (`ca`: 4, `thal`: 2). `target` vale 1 si hay estrechamiento mayor que 50 %.
-        Unidades y límites: `HEART_SCHEMA`. Fuente: Janosi, Steinbrunn, Pfisterer y Detrano (1988), UCI n.º 45.
+        Unidades y límites: `HEART_SCHEMA`. Fuente: Janosi, Steinbrunn, Pfisterer y Detrano (1989), UCI n.º 45.
 
     Raises:
         DataError: si el archivo no se puede leer o no cumple el esquema.

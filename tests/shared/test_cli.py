@@ -141,7 +141,7 @@ def test_demo_stops_at_the_stage_that_fails(tmp_path: Path):
 def test_test_runs_pytest_on_the_class_and_keeps_its_code():
     result = labs("test", "clase1", "--", "-q", "-k", "no_hay_ninguna_prueba_asi", "-p", "no:cacheprovider")
     assert result.returncode == 5
-    assert result.stdout.startswith("$ python -m pytest tests/clase1_buenas_practicas -q -k no_hay")
+    assert result.stdout.startswith("$ python -m pytest tests/clase1_buenas_practicas --timeout=600 -q -k no_hay")
     assert "deselected" in result.stdout.splitlines()[-1]
 
 
