@@ -43,7 +43,9 @@ def test_every_command_of_labs_has_help():
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_script_has_help(path: Path):
+def test_every_script_has_help(path: Path, monkeypatch: pytest.MonkeyPatch):
+    # Como al ejecutarlo por su ruta: encuentra los módulos que tiene al lado.
+    monkeypatch.syspath_prepend(path.parent)
     module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
     script = typer.Typer(add_completion=False)
     script.command()(module.main)

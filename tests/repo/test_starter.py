@@ -27,8 +27,11 @@ SHELL_TOOLS = (
     "head",
     "mkdir",
     "mktemp",
+    "mv",
+    "ps",
     "readlink",
     "rm",
+    "sed",
     "sh",
     "sleep",
 )
