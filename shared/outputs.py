@@ -75,6 +75,8 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
+        if error.errno is None:  # No es del disco: las bibliotecas de red también derivan de OSError.
+            raise
         raise LabError(
             f"No puedo escribir en `{folder}`.",
             why=f"{error.strerror or error}.",

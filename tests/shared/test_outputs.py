@@ -115,6 +115,13 @@ def test_a_full_disk_is_explained_and_keeps_the_previous_folder(tmp_path: Path):
     assert names(tmp_path / "datos") == ["viejo.txt"]
 
 
+def test_an_error_of_the_network_is_not_called_one_of_the_disk(tmp_path: Path):
+    # requests.RequestException deriva de OSError, sin número de error.
+    with pytest.raises(OSError, match="el servidor no responde"), replace_folder(tmp_path / "datos"):
+        raise OSError("el servidor no responde")
+    assert names(tmp_path) == []
+
+
 def test_repeating_the_same_run_is_allowed_and_another_is_not(tmp_path: Path):
     folder = tmp_path / "datos"
     refuse_other_run(folder, "etl.json", {"seed": 1}, force=False)
