@@ -11,8 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from clase3_mlflow.experiment import MODEL_NAME
 from clase3_mlflow.search import FIGURES
+from shared.registry import MODEL_NAME
 
 MODEL_FILES = ("MLmodel", "model.skops")
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import mlflow
 import pandas as pd
 import psutil
 import requests
@@ -20,23 +18,13 @@ from sklearn.model_selection import train_test_split
 
 from shared.datasets import HEART_TARGET, encode_heart, load_heart
 from shared.errors import ServiceError
+from shared.registry import connect
 from shared.services import mlflow as mlflow_service
 from shared.settings import get_settings
 
 EXPERIMENT = "heart"
-MODEL_NAME = "heart-svm"
 OUTPUTS = get_settings().outputs("clase3_mlflow")
 TEST_SIZE = 0.2
-CLIENT_SETTINGS = {
-    # Un servidor caído se dice en segundos; con los valores de MLflow (120 s y 7 reintentos) tarda minutos.
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    # Los archivos se piden al servidor. Sin esto, se descargan de MinIO, que fuera de la pila no tiene dirección.
-    "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "false",
-    # Dos líneas por cada ejecución anidada taparían lo demás.
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-}
 PROCESS_TAG = "labs.process"
 SERVER_ERRORS = (MlflowException, requests.RequestException)
 """Lo que lanza MLflow cuando el servidor no contesta, o contesta que no: por su API y al pasar archivos."""
@@ -69,13 +57,10 @@ def tracking() -> Iterator[MlflowClient]:
     Raises:
         ServiceError: si no responde, o si deja de responder dentro del bloque.
     """
-    for name, value in CLIENT_SETTINGS.items():
-        os.environ.setdefault(name, value)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     with mlflow_service.running() as endpoint:
-        mlflow.set_tracking_uri(endpoint.url)
         try:
-            yield MlflowClient()
+            yield connect(endpoint.url)
         except SERVER_ERRORS as error:
             reason = str(error).splitlines()[0]
             raise ServiceError(

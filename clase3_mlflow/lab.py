@@ -11,9 +11,9 @@ from pathlib import Path
 import pandas as pd
 import typer
 
-from clase3_mlflow.experiment import MODEL_NAME, tracking
-from clase3_mlflow.registry import CHAMPION, all_versions
+from clase3_mlflow.experiment import tracking
 from shared.commands import run_script
+from shared.registry import CHAMPION, MODEL_NAME, all_versions
 from shared.report import Figure, Table
 from shared.services import services_in_background
 from shared.settings import get_settings

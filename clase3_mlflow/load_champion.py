@@ -8,19 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import mlflow
 import pandas as pd
 import typer
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from sklearn.pipeline import Pipeline
 
-from clase3_mlflow.experiment import MODEL_NAME, SERVER_ERRORS, tracking
-from clase3_mlflow.registry import CHAMPION, version_with_alias
+from clase3_mlflow.experiment import SERVER_ERRORS, tracking
 from shared.commands import run_script
 from shared.datasets import HEART_CSV, HEART_FEATURES, HEART_TARGET, encode_heart, load_heart
 from shared.errors import ModelError
 from shared.models import check_features
+from shared.registry import CHAMPION, MODEL_NAME, load_version, version_with_alias
 
 REGISTER = "Regístrelo: `python clase3_mlflow/register_model.py`"
 
@@ -42,14 +41,14 @@ def find_version(client: MlflowClient, alias: str) -> ModelVersion:
     )
 
 
-def load_version(version: ModelVersion) -> Pipeline:
+def load_checked(version: ModelVersion) -> Pipeline:
     """Descarga y abre una versión, y comprueba que es de estos datos.
 
     Raises:
         ModelError: si sus archivos ya no están en el almacén, o espera otras columnas.
     """
     try:
-        model = mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version.version}")
+        model = load_version(version)
     except (*SERVER_ERRORS, OSError) as error:
         raise ModelError(
             f"No se pudieron descargar los archivos de la versión {version.version} de «{MODEL_NAME}».",
@@ -77,7 +76,7 @@ def main(
     patients = load_heart(input_csv)
     with tracking() as client:
         version = find_version(client, alias)
-        model = load_version(version)
+        model = load_checked(version)
     typer.echo(f"{MODEL_NAME}@{alias} es la versión {version.version}, con F1 {version.tags.get('cv_f1', '?')} en CV.")
     typer.echo(predict_patients(model, patients).head(rows).to_string(index=False))
 

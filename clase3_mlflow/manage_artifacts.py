@@ -15,11 +15,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 
 from clase3_mlflow.artifacts import files_of, missing_files, model_ids, registered_version
-from clase3_mlflow.experiment import EXPERIMENT, MODEL_NAME, OUTPUTS, finished_searches, tracking
-from clase3_mlflow.registry import all_versions
+from clase3_mlflow.experiment import EXPERIMENT, OUTPUTS, finished_searches, tracking
 from shared.commands import run_app, run_command
 from shared.errors import DataError, ServiceError
 from shared.outputs import replace_folder
+from shared.registry import MODEL_NAME, all_versions
 from shared.settings import get_settings
 from shared.spanish import SpanishCommand, SpanishGroup
 

@@ -5,61 +5,46 @@ python clase3_mlflow/register_model.py
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities.model_registry import ModelVersion
 
-from clase3_mlflow.experiment import MODEL_NAME, finished_searches, tracking
-from clase3_mlflow.registry import (
+from clase3_mlflow.experiment import finished_searches, split_heart, tracking
+from shared.commands import run_script
+from shared.errors import ServiceError
+from shared.registry import (
     CHALLENGER,
     CHAMPION,
+    MODEL_NAME,
     RETIRED_TAG,
-    Decision,
-    decide,
-    record_decision,
+    Cases,
+    one_promotion_at_a_time,
+    promote,
     register_version,
     version_with_alias,
 )
-from shared.commands import run_script
-from shared.errors import ServiceError
-from shared.settings import get_settings
 
 FAMILY = "svm"
 """La familia que se registra; las demás solo se comparan."""
 
 
-@contextmanager
-def one_promotion_at_a_time() -> Iterator[None]:
-    """Impide que dos promociones de esta máquina se crucen; la segunda espera y compara con lo que dejó la primera."""
-    folder = get_settings().labs_home
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{MODEL_NAME}.lock"):
-        yield
+def promote_best(client: MlflowClient, *, margin: float, folds: int, seed: int) -> str:
+    """Registra el mejor SVM, lo compara con el campeón y dice qué se decidió.
 
-
-def promote(client: MlflowClient, challenger: ModelVersion, *, margin: float, folds: int, seed: int) -> Decision:
-    """Decide si el aspirante pasa a campeón, lo anota y, si procede, mueve el alias.
-
-    Si otra máquina cambió el campeón mientras se comparaba, compara de nuevo con el que dejó.
+    Raises:
+        ServiceError: si no hay ninguna búsqueda de SVM.
     """
-    while True:
-        champion = version_with_alias(client, CHAMPION)
-        decision = decide(challenger, champion, margin=margin, folds=folds, seed=seed)
-        current = version_with_alias(client, CHAMPION)
-        if (current and current.version) == (champion and champion.version):
-            break
-    record_decision(client, challenger, decision)
-    if decision.promoted:
-        if champion:
-            client.set_model_version_tag(MODEL_NAME, challenger.version, "previous_champion", champion.version)
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, challenger.version)
-        client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
-    return decision
+    challenger = register_version(client, finished_searches(client, family=FAMILY)[0])
+    champion = version_with_alias(client, CHAMPION)
+    if champion and champion.version == challenger.version:
+        return f"El mejor SVM ya es el campeón: versión {champion.version}."
+    client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger.version)
+    split = split_heart(seed=seed)
+    cases = Cases(split.X_train, split.y_train, folds=folds, seed=seed)
+    decision = promote(client, challenger, cases, margin=margin)
+    outcome = "promovida a champion" if decision.promoted else "queda como challenger"
+    return f"{MODEL_NAME}, versión {challenger.version}: {outcome}; {decision.reason}."
 
 
 def roll_back(client: MlflowClient) -> str:
@@ -89,19 +74,7 @@ def main(
 ) -> None:
     """Registra el mejor SVM como versión nueva, y lo promueve si supera al campeón."""
     with tracking() as client, one_promotion_at_a_time():
-        if rollback:
-            typer.echo(roll_back(client))
-            return
-        run = finished_searches(client, family=FAMILY)[0]
-        challenger = register_version(client, run)
-        champion = version_with_alias(client, CHAMPION)
-        if champion and champion.version == challenger.version:
-            typer.echo(f"El mejor SVM ya es el campeón: versión {champion.version}.")
-            return
-        client.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger.version)
-        decision = promote(client, challenger, margin=margin, folds=folds, seed=seed)
-        outcome = "promovida a champion" if decision.promoted else "queda como challenger"
-        typer.echo(f"{MODEL_NAME}, versión {challenger.version}: {outcome}; {decision.reason}.")
+        typer.echo(roll_back(client) if rollback else promote_best(client, margin=margin, folds=folds, seed=seed))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -13,10 +12,9 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from clase3_mlflow.experiment import OUTPUTS, Split
 from clase3_mlflow.families import Family
-from shared import ROOT
 from shared.datasets import HEART_CSV
 from shared.models import evaluate_classifier, save_model
-from shared.outputs import package_versions, replace_folder, sha256_of, write_json
+from shared.outputs import git_commit, package_versions, replace_folder, sha256_of, write_json
 from shared.plots import DPI, plot_confusion, plot_roc
 
 PENDING = OUTPUTS / "pendientes"
@@ -80,15 +78,6 @@ def save_results(family: Family, split: Split, *, folds: int, seed: int) -> Path
         plot_confusion(metrics, CLASS_NAMES).savefig(staging / FIGURES[1], dpi=DPI)
         write_json(staging / RECORD, record)
     return folder
-
-
-def git_commit() -> str:
-    """El cambio de git con el que se ejecuta, terminado en «-dirty» si hay algo sin guardar."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return "desconocido"
 
 
 def pending_results() -> list[Path]:

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import mlflow
 import typer
 from mlflow import MlflowClient
-from mlflow.models import infer_signature
 
 from clase3_mlflow.experiment import (
     EXPERIMENT,
@@ -30,6 +29,7 @@ from shared.datasets import HEART_TARGET
 from shared.errors import ServiceError
 from shared.models import load_model
 from shared.outputs import read_json
+from shared.registry import log_classifier
 
 DATA_SOURCE = "https://archive.ics.uci.edu/dataset/45/heart+disease"
 RESUME = "Cuando se arregle, regístrelos sin calcular de nuevo: `python clase3_mlflow/track_experiments.py --resume`"
@@ -52,7 +52,9 @@ def log_results(folder: Path) -> str:
         log_data(record["seed"])
         for figure in FIGURES:
             mlflow.log_artifact(str(folder / figure))
-        model_id = log_trained_model(folder / MODEL, record)
+        model = load_model(folder / MODEL, next_step="Borre esa carpeta.", trusted=TRUSTED_TYPES)
+        features = split_heart(seed=record["seed"]).X_train
+        model_id = log_classifier(model, features, versions=record["versions"], trusted=TRUSTED_TYPES)
         # Unidas al modelo, las métricas de prueba se ven también en su página.
         mlflow.log_metrics(test_metrics(record["test"]), model_id=model_id)
     return str(run.info.run_id)
@@ -77,24 +79,6 @@ def log_data(seed: int) -> None:
     train = split.X_train.assign(**{HEART_TARGET: split.y_train.astype("float32")})
     dataset = mlflow.data.from_pandas(train, source=DATA_SOURCE, name="heart-cleveland", targets=HEART_TARGET)
     mlflow.log_input(dataset, context="training")
-
-
-def log_trained_model(path: Path, record: dict[str, Any]) -> str:
-    """El modelo, con su firma y un ejemplo de entrada; devuelve su identificador."""
-    model = load_model(path, next_step="Borre esa carpeta.", trusted=TRUSTED_TYPES)
-    features = split_heart(seed=record["seed"]).X_train
-    # Sin pip_requirements, MLflow las averigua en otro proceso, que tarda medio minuto.
-    packages = [f"{name}=={version}" for name, version in record["versions"].items() if name != "python"]
-    logged = mlflow.sklearn.log_model(
-        model,
-        name="model",
-        signature=infer_signature(features, model.predict_proba(features)),
-        input_example=features.head(3),
-        pyfunc_predict_fn="predict_proba",
-        pip_requirements=packages,
-        skops_trusted_types=list(TRUSTED_TYPES),
-    )
-    return str(logged.model_id)
 
 
 def test_metrics(test: dict[str, dict[str, float]]) -> dict[str, float]:

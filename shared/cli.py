@@ -149,7 +149,7 @@ def print_summary(pieces: list[Report], seconds: float, report: Path) -> None:
 
 @app.command(cls=SpanishCommand)
 def services(
-    names: Annotated[list[str], typer.Argument(metavar="SERVICIO...", help="valkey, postgres, s3 o mlflow.")],
+    names: Annotated[list[str], typer.Argument(metavar="SERVICIO...", help="valkey, postgres, s3, mlflow o airflow.")],
 ) -> None:
     """Deja servicios embebidos encendidos hasta Ctrl-C, y escribe sus direcciones para otra terminal."""
     import shlex

@@ -8,6 +8,7 @@ import json
 import platform
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import ENOTDIR
@@ -15,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from shared import ROOT
 from shared.errors import DataError, LabError
 
 PREVIOUS = "-anterior"
@@ -29,6 +31,15 @@ def sha256_of(path: Path) -> str:
 def package_versions(*packages: str) -> dict[str, str]:
     """Versiones de Python y de los paquetes pedidos, para los registros de cada ejecución."""
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def git_commit() -> str:
+    """El cambio de git con el que se ejecuta, terminado en «-dirty» si hay algo sin guardar."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "desconocido"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

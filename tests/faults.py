@@ -16,6 +16,7 @@ class Link:
 
     Attributes:
         url: la dirección que se da al programa.
+        refusals: conexiones que aún se van a cerrar sin atenderlas.
     """
 
     def __init__(self, target: str) -> None:
@@ -25,6 +26,7 @@ class Link:
         self._target = (parts.hostname, parts.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
+        self.refusals = 0
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -40,6 +42,10 @@ class Link:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
+                if self.refusals:
+                    self.refusals -= 1
+                    near.close()
+                    continue
                 far = socket.create_connection(self._target)
                 self._open |= {near, far}
                 for source, sink in ((near, far), (far, near)):

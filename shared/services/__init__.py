@@ -11,7 +11,7 @@ Si la variable del servicio (`REDIS_URL`, …) ya tiene una dirección, se usa e
 
 Cómo está hecho, en orden de lectura:
 
-- `base.py`: qué es un servicio. `valkey.py`, `postgres.py`, `s3.py` y `mlflow.py` son los cuatro.
+- `base.py`: qué es un servicio. `valkey.py`, `postgres.py`, `s3.py`, `mlflow.py` y `airflow.py` son los cinco.
 - `lifecycle.py`: lo que hace quien lo usa: anota su uso, y adopta el que haya o arranca uno.
 - `guardian.py`: el proceso que vigila al motor, y lo para cuando nadie lo usa.
 - `files.py` y `processes.py`: los archivos y los procesos de un servicio.
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from shared.services.base import Endpoint
 
-SERVICES = ("valkey", "postgres", "s3", "mlflow")
+SERVICES = ("valkey", "postgres", "s3", "mlflow", "airflow")
 
 
 @contextmanager

@@ -70,6 +70,7 @@ class Service(ABC):
         first_start_seconds: lo que suele tardar la primera vez, si es para avisarlo.
         start_deadline: lo que se le espera como mucho, en segundos.
         stop_signal: la señal con la que termina guardando sus datos.
+        needs: los servicios que deben estar en marcha antes que él.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Service(ABC):
     first_start_seconds: int = 0
     start_deadline: float = 60.0
     stop_signal: signal.Signals = signal.SIGTERM
+    needs: tuple[str, ...] = ()
 
     def prepare(self, folder: Path) -> None:  # noqa: B027
         """Crea lo que el motor necesita encontrar en su carpeta."""

@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ import filelock
 
 from shared import ROOT
 from shared.errors import ServiceError, require_package
-from shared.services.base import Endpoint, Service
+from shared.services.base import Endpoint, Service, get_service
 from shared.services.files import ServiceFiles, is_held
 from shared.services.processes import GRACE_SECONDS, MARK, end_marked
 
@@ -47,8 +47,10 @@ def run_service(service: Service) -> Iterator[Endpoint]:
         return
     require_package(service.package, extra=service.extra)
     files = ServiceFiles(settings.labs_home.resolve(), service.name)
-    with _using(service, files):
-        yield _adopt_or_start(service, files)
+    with ExitStack() as stack:
+        needed = [stack.enter_context(run_service(get_service(name))) for name in service.needs]
+        stack.enter_context(_using(service, files))
+        yield _adopt_or_start(service, files, needed)
 
 
 def _check_configured(service: Service, environment: dict[str, str]) -> Endpoint:
@@ -110,11 +112,11 @@ def _release(service: Service, files: ServiceFiles) -> None:
     _collect_guardian(files)
 
 
-def _adopt_or_start(service: Service, files: ServiceFiles) -> Endpoint:
+def _adopt_or_start(service: Service, files: ServiceFiles, needed: Sequence[Endpoint]) -> Endpoint:
     timeout = service.start_deadline + 2 * GRACE_SECONDS
     try:
         with files.lock(timeout=timeout):
-            return _adopt(service, files) or _start(service, files)
+            return _adopt(service, files) or _start(service, files, needed)
     except filelock.Timeout as error:
         raise ServiceError(
             f"Otro proceso lleva más de {timeout:.0f} s arrancando o parando {service.title}.",
@@ -159,12 +161,12 @@ def check_running(endpoint: Endpoint) -> None:
         )
 
 
-def _start(service: Service, files: ServiceFiles) -> Endpoint:
+def _start(service: Service, files: ServiceFiles, needed: Sequence[Endpoint]) -> Endpoint:
     """Arranca el guardián y espera a que el motor esté listo; antes quita lo que dejó uno que murió a la fuerza."""
     _end_all(service, files)
     _announce(service, first_time=not files.data.exists())
     try:
-        guardian = _launch_guardian(files)
+        guardian = _launch_guardian(files, needed)
         while guardian.poll() is None:
             if files.state.exists():
                 return _read_state(files.state)
@@ -181,13 +183,14 @@ def _start(service: Service, files: ServiceFiles) -> Endpoint:
     )
 
 
-def _launch_guardian(files: ServiceFiles) -> subprocess.Popen[bytes]:
+def _launch_guardian(files: ServiceFiles, needed: Sequence[Endpoint]) -> subprocess.Popen[bytes]:
     """Lanza el guardián en su propia sesión: Ctrl-C en la terminal no llega a él ni al motor."""
+    addresses = {name: value for endpoint in needed for name, value in endpoint.environment.items()}
     with files.log.open("wb") as log:
         guardian = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "shared.services.guardian", files.name, str(files.home)],
             cwd=ROOT,
-            env={**os.environ, MARK: files.mark, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, **addresses, MARK: files.mark, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

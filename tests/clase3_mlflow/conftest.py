@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from clase3_mlflow import register_model, search, track_experiments
-from clase3_mlflow.experiment import CLIENT_SETTINGS, EXPERIMENT, MODEL_NAME
+from clase3_mlflow.experiment import EXPERIMENT
+from shared.registry import CLIENT_SETTINGS, MODEL_NAME
 from shared.services import mlflow as mlflow_service
 
 SEED = 42

@@ -10,8 +10,8 @@ import pytest
 from mlflow import MlflowClient
 from playwright.sync_api import Page
 
-from clase3_mlflow import register_model
-from clase3_mlflow.experiment import EXPERIMENT, MODEL_NAME
+from clase3_mlflow.experiment import EXPERIMENT
+from shared.registry import CHALLENGER, MODEL_NAME
 from tests.browser import open_page
 from tests.clase3_mlflow.conftest import parents
 
@@ -49,7 +49,7 @@ def test_the_registered_model_shows_its_aliases_and_its_decision(champion: Mlflo
     run = next(run for run in parents(champion) if run.data.tags["family"] == "svm")
     [output] = run.outputs.model_outputs
     challenger = champion.create_model_version(MODEL_NAME, f"models:/{output.model_id}", model_id=output.model_id)
-    champion.set_registered_model_alias(MODEL_NAME, register_model.CHALLENGER, challenger.version)
+    champion.set_registered_model_alias(MODEL_NAME, CHALLENGER, challenger.version)
     open_screen(page, f"{server}/#/models/{MODEL_NAME}", MODEL_NAME, "Version 1", "Version 2")
     rows = page.get_by_role("row").filter(has_text="Version")
     shown = {name: rows.filter(has_text=name).inner_text() for name in ("Version 1", "Version 2")}

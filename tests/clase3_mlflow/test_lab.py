@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from clase3_mlflow.experiment import MODEL_NAME
+from shared.registry import MODEL_NAME
 from shared.report import read_report
 from tests.clase3_mlflow.conftest import parents
 from tests.clase3_mlflow.programs import run_program

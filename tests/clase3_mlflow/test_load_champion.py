@@ -11,11 +11,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from clase3_mlflow import load_champion
-from clase3_mlflow.experiment import MODEL_NAME
 from clase3_mlflow.search import RECORD
 from shared.datasets import encode_heart, load_heart
 from shared.errors import DataError, ModelError
 from shared.models import load_model
+from shared.registry import MODEL_NAME
 from shared.settings import get_settings
 from tests.clase3_mlflow.programs import run_program
 

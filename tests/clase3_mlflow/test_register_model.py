@@ -11,12 +11,14 @@ from mlflow.entities import Run
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 
-from clase3_mlflow import register_model, registry
-from clase3_mlflow.experiment import EXPERIMENT, MODEL_NAME
+from clase3_mlflow import register_model
+from clase3_mlflow.experiment import EXPERIMENT, split_heart
 from clase3_mlflow.families import TRUSTED_TYPES
+from shared import registry
 from shared.datasets import encode_heart, load_heart
 from shared.errors import ServiceError
 from shared.models import heart_svm
+from shared.registry import MODEL_NAME, Cases
 from tests.clase3_mlflow.conftest import FOLDS, SEED
 from tests.clase3_mlflow.programs import run_program, start_program
 
@@ -168,16 +170,18 @@ def test_a_champion_that_changes_meanwhile_is_compared_again(
     best = registry.register_version(weak_champion, good)
     weak = registry.register_version(weak_champion, log_svm(weak_champion, cv_f1=0.2, test_f1=0.2))
     compared = []
+    compare = registry.compare
 
-    def decide(challenger: object, champion: object, **options: object) -> registry.Decision:
-        decision = registry.decide(challenger, champion, **options)
+    def compare_while_another_promotes(f1: float, champion: object, *rest: object, **options: object) -> object:
+        decision = compare(f1, champion, *rest, **options)
         compared.append(champion.version)
         if len(compared) == 1:
             weak_champion.set_registered_model_alias(MODEL_NAME, "champion", best.version)
         return decision
 
-    monkeypatch.setattr(register_model, "decide", decide)
-    decision = register_model.promote(weak_champion, weak, margin=0, folds=FOLDS, seed=SEED)
+    monkeypatch.setattr(registry, "compare", compare_while_another_promotes)
+    split = split_heart(seed=SEED)
+    decision = registry.promote(weak_champion, weak, Cases(split.X_train, split.y_train, FOLDS, SEED), margin=0)
     assert compared == ["1", best.version]
     assert not decision.promoted
     assert aliases(weak_champion)["champion"] == best.version

