@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from shared.datasets import HEART_FEATURES, HEART_TARGET
 from shared.errors import DataError
 from shared.models import HEART_SVM_GRID, evaluate_classifier, heart_svm, save_model
 from shared.registry import Cases
+
+with warnings.catch_warnings():
+    # Al importarse, skops pregunta a todos los módulos cargados por sus nombres, y los de Airflow avisan mil veces.
+    warnings.simplefilter("ignore")
+    import skops.io  # noqa: F401
 
 FOLDS = 5
 MIN_ROWS = 150

@@ -123,8 +123,8 @@ def notify(result: dict[str, Any], output: str) -> str:
 def summarize() -> None:
     """Dice en qué quedó, viniera de la rama que viniera."""
     context = get_current_context()
-    outcomes = context["ti"].xcom_pull(task_ids=["register", "notify"])
-    task_log(context).info("fin", outcome=next(text for text in outcomes if text))
+    branch = context["ti"].xcom_pull(task_ids="decide")
+    task_log(context).info("fin", outcome=context["ti"].xcom_pull(task_ids=branch))
 
 
 @dag(
