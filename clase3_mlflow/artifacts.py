@@ -8,13 +8,17 @@ from pathlib import PurePosixPath
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
+from clase3_mlflow.experiment import EXPERIMENT, find_searches
 from clase3_mlflow.search import FIGURES
+from shared.errors import DataError
 from shared.registry import MODEL_NAME
 
 MODEL_FILES = ("MLmodel", "model.skops")
+ANY = ""
+"""También las búsquedas que se cortaron a medias: sus archivos ocupan igual."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +74,24 @@ def _names_under(uri: str) -> set[str]:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return set()
         raise
+
+
+def find_run(client: MlflowClient, prefix: str) -> Run:
+    """La búsqueda cuyo identificador empieza así.
+
+    Raises:
+        DataError: si no la hay, o hay varias.
+    """
+    found = [run for run in find_searches(client, ANY) if run.info.run_id.startswith(prefix)]
+    if len(found) != 1:
+        many = f"{len(found)} búsquedas empiezan" if found else "Ninguna búsqueda empieza"
+        raise DataError(f"{many} por «{prefix}».", next_step="Véalas: `python clase3_mlflow/manage_artifacts.py list`")
+    return found[0]
+
+
+def deleted_runs(client: MlflowClient) -> list[Run]:
+    """Las ejecuciones marcadas como borradas."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return []
+    return list(client.search_runs([experiment.experiment_id], run_view_type=ViewType.DELETED_ONLY))

@@ -5,6 +5,7 @@ python clase3_mlflow/compare_runs.py --filter "metrics.cv_f1 > 0.8"
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,13 @@ import typer
 from jinja2 import Environment, FileSystemLoader
 from matplotlib.figure import Figure
 
-from clase3_mlflow.experiment import EXPERIMENT, OUTPUTS, TRACK, tracking
+from clase3_mlflow.experiment import EXPERIMENT, FINISHED, OUTPUTS, SEARCHES, TRACK, tracking
 from shared.commands import run_script
 from shared.errors import DataError
 from shared.outputs import replace_folder
 from shared.plots import DPI
 
+COMPARISON = OUTPUTS / "comparacion"
 COLUMNS = {
     "tags.title": "Familia",
     "metrics.cv_f1": "F1 CV",
@@ -31,8 +33,6 @@ COLUMNS = {
     "metrics.search_seconds": "s",
     "run_id": "Ejecución",
 }
-SEARCHES = "tags.family != ''"
-"""Las búsquedas llevan esa etiqueta; las combinaciones anidadas en ellas, no."""
 
 
 def find_runs(condition: str) -> pd.DataFrame:
@@ -41,7 +41,7 @@ def find_runs(condition: str) -> pd.DataFrame:
     Raises:
         DataError: si la condición no se entiende o no la cumple ninguna.
     """
-    query = " and ".join(part for part in (SEARCHES, condition) if part)
+    query = " and ".join(part for part in (SEARCHES, FINISHED, condition) if part)
     try:
         runs = mlflow.search_runs(experiment_names=[EXPERIMENT], filter_string=query, order_by=["metrics.cv_f1 DESC"])
     except mlflow.MlflowException as error:
@@ -49,8 +49,10 @@ def find_runs(condition: str) -> pd.DataFrame:
             raise
         example = "Un ejemplo: `--filter \"metrics.cv_f1 > 0.8 and tags.family = 'svm'\"`"
         raise DataError(f"MLflow no entiende el filtro «{condition}».", why=f"{error}.", next_step=example) from error
+    if runs.empty and not condition:
+        raise DataError(f"En el experimento «{EXPERIMENT}» no hay ninguna búsqueda terminada.", next_step=TRACK)
     if runs.empty:
-        raise DataError(f"Ninguna búsqueda cumple «{condition}».", next_step=f"Pida menos, o más datos. {TRACK}")
+        raise DataError(f"Ninguna búsqueda cumple «{condition}».", next_step="Pruebe una condición menos estricta.")
     return runs
 
 
@@ -66,7 +68,7 @@ def plot_candidates(candidates: pd.DataFrame) -> Figure:
     """F1 de cada combinación contra lo que tarda en entrenarse; la barra es su desviación entre particiones."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for marker, (title, group) in zip("osD^", candidates.groupby("title", sort=True), strict=False):
+    for marker, (title, group) in zip(cycle("osD^vPX"), candidates.groupby("title", sort=True), strict=False):
         milliseconds, scores = group["metrics.fit_seconds"] * 1000, group["metrics.cv_f1"]
         axes.errorbar(milliseconds, scores, yerr=group["metrics.cv_f1_std"], fmt=marker, capsize=2, label=title)
     axes.set(xlabel="Milisegundos por entrenamiento", ylabel="F1 en validación cruzada (± desviación)", xlim=(0, None))
@@ -76,7 +78,7 @@ def plot_candidates(candidates: pd.DataFrame) -> Figure:
 
 def tidy(runs: pd.DataFrame) -> pd.DataFrame:
     """Las columnas que se leen, con sus nombres en español y los números ya redondeados."""
-    table = runs[list(COLUMNS)].rename(columns=COLUMNS)
+    table = runs.reindex(columns=list(COLUMNS)).rename(columns=COLUMNS)
     numbers = {name: table[name].map("{:.3f}".format) for name in table.columns if table[name].dtype.kind == "f"}
     return table.assign(**numbers, Ejecución=table["Ejecución"].str[:8])
 
@@ -93,8 +95,9 @@ def write_comparison(folder: Path, table: pd.DataFrame, figure: Figure, conditio
 
 def main(
     condition: Annotated[str, typer.Option("--filter", help="Condición de MLflow (filter_string).")] = "",
-    output: Annotated[Path, typer.Option(help="Carpeta de la tabla y la figura.", show_default="salidas")] = OUTPUTS
-    / "comparacion",
+    output: Annotated[
+        Path, typer.Option(help="Carpeta de la tabla y la figura.", show_default="salidas/comparacion")
+    ] = OUTPUTS / "comparacion",
 ) -> None:
     """Compara las búsquedas registradas: una tabla y una figura, en HTML y PNG."""
     with tracking():

@@ -25,7 +25,13 @@ from shared.settings import get_settings
 EXPERIMENT = "heart"
 OUTPUTS = get_settings().outputs("clase3_mlflow")
 TEST_SIZE = 0.2
+SEARCHES = "tags.family != ''"
+"""Las búsquedas llevan esa etiqueta; las combinaciones anidadas en ellas, no."""
+FINISHED = "attributes.status = 'FINISHED'"
+"""Las que se cortaron a medias no se comparan ni se registran."""
 PROCESS_TAG = "labs.process"
+CLOCK_SECONDS = 60
+"""Lo que puede cambiar la hora de arranque de un proceso si se ajusta el reloj de la máquina."""
 SERVER_ERRORS = (MlflowException, requests.RequestException)
 """Lo que lanza MLflow cuando el servidor no contesta, o contesta que no: por su API y al pasar archivos."""
 TRACK = "Primero registre experimentos: `python clase3_mlflow/track_experiments.py`"
@@ -62,7 +68,7 @@ def tracking() -> Iterator[MlflowClient]:
         try:
             yield connect(endpoint.url)
         except SERVER_ERRORS as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).splitlines()[0].rstrip(".")
             raise ServiceError(
                 "El servidor de MLflow no pudo hacer lo que se le pidió.",
                 why=f"{reason[:300]}.",
@@ -70,38 +76,52 @@ def tracking() -> Iterator[MlflowClient]:
             ) from error
 
 
-def finished_searches(client: MlflowClient, *, family: str | None = None) -> list[Run]:
-    """Búsquedas terminadas de todas las familias, o de una; primero la de mejor F1 en validación cruzada.
+def find_experiment(client: MlflowClient) -> str | None:
+    """El identificador del experimento, o None si no existe.
 
     Raises:
-        ServiceError: si el experimento no existe o no tiene ninguna.
+        ServiceError: si está borrado: su nombre sigue ocupado.
     """
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    wanted = f"tags.family = '{family}'" if family else "tags.family != ''"
-    runs = (
-        client.search_runs(
-            [experiment.experiment_id],
-            f"{wanted} and attributes.status = 'FINISHED'",
-            order_by=["metrics.cv_f1 DESC", "attributes.start_time ASC"],
-        )
-        if experiment
-        else []
-    )
-    if not runs:
+    if experiment and experiment.lifecycle_stage != "active":
         raise ServiceError(
-            f"En el experimento «{EXPERIMENT}» no hay ninguna búsqueda terminada{f' de {family}' if family else ''}.",
-            next_step=TRACK,
+            f"El experimento «{EXPERIMENT}» está borrado en el servidor, y su nombre sigue ocupado.",
+            next_step=f"Recupérelo: `mlflow experiments restore --experiment-id {experiment.experiment_id}`",
         )
+    return str(experiment.experiment_id) if experiment else None
+
+
+def find_searches(client: MlflowClient, condition: str = FINISHED) -> list[Run]:
+    """Las búsquedas que cumplen una condición de MLflow; primero la de mejor F1 en validación cruzada.
+
+    Raises:
+        ServiceError: si el experimento está borrado, o no hay ninguna.
+    """
+    experiment = find_experiment(client)
+    query = " and ".join(part for part in (SEARCHES, condition) if part)
+    order = ["metrics.cv_f1 DESC", "attributes.start_time ASC"]
+    runs = client.search_runs([experiment], query, order_by=order) if experiment else []
+    if not runs:
+        wanted = f" en la que `{condition}`" if condition else ""
+        raise ServiceError(f"En el experimento «{EXPERIMENT}» no hay ninguna búsqueda{wanted}.", next_step=TRACK)
     return list(runs)
 
 
 def this_process() -> str:
     """Identifica este proceso: máquina, número y cuándo empezó, porque los números se repiten."""
-    return _process_mark(psutil.Process())
-
-
-def _process_mark(process: psutil.Process) -> str:
+    process = psutil.Process()
     return f"{socket.gethostname()}:{process.pid}:{process.create_time():.0f}"
+
+
+def is_dead(mark: str) -> bool:
+    """Si la marca de `this_process` es de un proceso de esta máquina que ya no existe."""
+    host, pid, start = mark.rsplit(":", 2) if mark.count(":") >= 2 else ("", "", "")
+    if host != socket.gethostname():
+        return False
+    try:
+        return abs(psutil.Process(int(pid)).create_time() - float(start)) > CLOCK_SECONDS
+    except psutil.NoSuchProcess:
+        return True
 
 
 def end_dead_runs(client: MlflowClient) -> list[str]:
@@ -112,17 +132,9 @@ def end_dead_runs(client: MlflowClient) -> list[str]:
     Returns:
         Los identificadores de las que cambiaron.
     """
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        return []
-    running = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'")
-    alive = {_process_mark(process) for process in psutil.process_iter()}
-    host = f"{socket.gethostname()}:"
-    dead = [
-        run.info.run_id
-        for run in running
-        if (mark := run.data.tags.get(PROCESS_TAG, "")).startswith(host) and mark not in alive
-    ]
+    experiment = find_experiment(client)
+    running = client.search_runs([experiment], "attributes.status = 'RUNNING'") if experiment else []
+    dead = [run.info.run_id for run in running if is_dead(run.data.tags.get(PROCESS_TAG, ""))]
     for run_id in dead:
         client.set_terminated(run_id, "KILLED")
     return dead

@@ -11,11 +11,17 @@ from typing import Annotated
 
 import mlflow
 import typer
-from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
 
-from clase3_mlflow.artifacts import files_of, missing_files, model_ids, registered_version
-from clase3_mlflow.experiment import EXPERIMENT, OUTPUTS, finished_searches, tracking
+from clase3_mlflow.artifacts import (
+    ANY,
+    deleted_runs,
+    files_of,
+    find_run,
+    missing_files,
+    model_ids,
+    registered_version,
+)
+from clase3_mlflow.experiment import OUTPUTS, find_searches, tracking
 from shared.commands import run_app, run_command
 from shared.errors import DataError, ServiceError
 from shared.outputs import replace_folder
@@ -23,21 +29,15 @@ from shared.registry import MODEL_NAME, all_versions
 from shared.settings import get_settings
 from shared.spanish import SpanishCommand, SpanishGroup
 
-app = typer.Typer(cls=SpanishGroup, help=__doc__.splitlines()[0], no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    cls=SpanishGroup,
+    help=__doc__.splitlines()[0],
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+DOWNLOADS = OUTPUTS / "descargas"
 RunId = Annotated[str, typer.Argument(help="Identificador de la ejecución; bastan sus primeras letras.")]
-
-
-def find_run(client: MlflowClient, prefix: str) -> Run:
-    """La búsqueda cuyo identificador empieza así.
-
-    Raises:
-        DataError: si no la hay, o hay varias.
-    """
-    found = [run for run in finished_searches(client) if run.info.run_id.startswith(prefix)]
-    if len(found) != 1:
-        many = f"{len(found)} búsquedas empiezan" if found else "Ninguna búsqueda empieza"
-        raise DataError(f"{many} por «{prefix}».", next_step="Véalas: `python clase3_mlflow/manage_artifacts.py list`")
-    return found[0]
 
 
 @app.command("list", cls=SpanishCommand)
@@ -45,11 +45,12 @@ def list_runs() -> None:
     """Muestra cada búsqueda, sus archivos y lo que ocupan."""
     with tracking() as client:
         total = 0
-        for run in finished_searches(client):
+        for run in find_searches(client, ANY):
             groups = files_of(run)
             size = sum(file.size for files in groups.values() for file in files)
             total += size
-            typer.echo(f"{run.info.run_id[:8]}  {run.data.tags['family']:<9}{size / 1000:>8.0f} kB")
+            status = "" if run.info.status == "FINISHED" else f"  {run.info.status}"
+            typer.echo(f"{run.info.run_id[:8]}  {run.data.tags['family']:<9}{size / 1000:>8.0f} kB{status}")
             for files in groups.values():
                 for file in sorted(files, key=lambda file: -file.size):
                     typer.echo(f"    {file.size / 1000:>8.1f} kB  {file.name}")
@@ -70,7 +71,8 @@ def list_versions() -> None:
 @app.command(cls=SpanishCommand)
 def download(
     run_id: RunId,
-    output: Annotated[Path, typer.Option(help="Carpeta de destino.", show_default="salidas")] = OUTPUTS / "descargas",
+    output: Annotated[Path, typer.Option(help="Carpeta de destino.", show_default="salidas/descargas")] = OUTPUTS
+    / "descargas",
 ) -> None:
     """Descarga los archivos de una búsqueda y su modelo."""
     with tracking() as client:
@@ -89,7 +91,7 @@ def download(
 def check() -> None:
     """Comprueba que todo lo anotado sigue en el almacén."""
     with tracking() as client:
-        problems = missing_files(client, finished_searches(client))
+        problems = missing_files(client, find_searches(client))
     if problems:
         typer.echo("\n".join(problems))
         raise ServiceError(
@@ -111,8 +113,6 @@ def delete(run_id: RunId) -> None:
         nested = client.search_runs([run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
         for each in (run, *nested):
             client.delete_run(each.info.run_id)
-        for model_id in model_ids(run):
-            client.delete_logged_model(model_id)
     typer.echo(f"Marcada como borrada, con sus {len(nested)} combinaciones. Sus archivos siguen ahí hasta «gc».")
 
 
@@ -124,18 +124,25 @@ def gc(
 ) -> None:
     """Borra sin vuelta atrás lo que está marcado como borrado."""
     settings = get_settings()
-    if settings.mlflow_tracking_uri and not store:
-        raise ServiceError(
-            "No sé cuál es la base de datos del servidor de `MLFLOW_TRACKING_URI`, y la limpieza la necesita.",
-            next_step="Dígala con `--backend-store-uri`; con Docker, la orden está en el README de la clase.",
-        )
     database = store or f"sqlite:///{settings.labs_home.resolve() / 'mlflow' / 'mlflow.db'}"
     with tracking() as client:
+        # Un modelo borrado ya no se recupera: no se marca hasta que se va a limpiar.
+        for model_id in [model_id for run in deleted_runs(client) for model_id in model_ids(run)]:
+            client.delete_logged_model(model_id)
+        if settings.mlflow_tracking_uri and not store:
+            raise ServiceError(
+                "No sé cuál es la base de datos del servidor de `MLFLOW_TRACKING_URI`, y la limpieza la necesita.",
+                next_step="Dígala con `--backend-store-uri`; con Docker, la orden está en el README de la clase.",
+            )
         location = ["--backend-store-uri", database, "--tracking-uri", mlflow.get_tracking_uri()]
         run_command([sys.executable, "-m", "mlflow", "gc", *location])
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        left = client.search_runs([experiment.experiment_id], run_view_type=ViewType.DELETED_ONLY) if experiment else []
-    typer.echo(f"Quedan {len(left)} ejecuciones marcadas como borradas.")
+        left = deleted_runs(client)
+    if left:
+        raise ServiceError(
+            f"Siguen ahí {len(left)} ejecuciones marcadas como borradas.",
+            next_step=f"¿Es `{database}` la base de datos de ese servidor?",
+        )
+    typer.echo("No queda nada marcado como borrado.")
 
 
 if __name__ == "__main__":

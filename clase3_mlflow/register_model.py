@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
-from clase3_mlflow.experiment import finished_searches, split_heart, tracking
+from clase3_mlflow.experiment import FINISHED, find_searches, split_heart, tracking
 from shared.commands import run_script
 from shared.errors import ServiceError
 from shared.registry import (
@@ -19,6 +20,7 @@ from shared.registry import (
     MODEL_NAME,
     RETIRED_TAG,
     Cases,
+    all_versions,
     one_promotion_at_a_time,
     promote,
     register_version,
@@ -29,13 +31,34 @@ FAMILY = "svm"
 """La familia que se registra; las demás solo se comparan."""
 
 
+def find_best(client: MlflowClient, *, folds: int, seed: int) -> Run:
+    """La mejor búsqueda de SVM, entre las que se midieron con los mismos pacientes y las mismas particiones.
+
+    Las recetas retiradas con `--rollback` no cuentan: si se retiraron, fue por algo que la validación no vio.
+
+    Raises:
+        ServiceError: si no hay ninguna.
+    """
+    same = f"params.folds = '{folds}' and params.seed = '{seed}'"
+    runs = find_searches(client, f"tags.family = '{FAMILY}' and {FINISHED} and {same}")
+    retired_runs = {version.run_id for version, _ in all_versions(client) if RETIRED_TAG in version.tags}
+    retired = [run.data.params for run in runs if run.info.run_id in retired_runs]
+    for run in runs:
+        if run.data.params not in retired:
+            return run
+    raise ServiceError(
+        "Todas las recetas de SVM registradas se retiraron con `--rollback`.",
+        next_step="Cambie la rejilla en `shared/models.py` y repita: `python clase3_mlflow/track_experiments.py`",
+    )
+
+
 def promote_best(client: MlflowClient, *, margin: float, folds: int, seed: int) -> str:
     """Registra el mejor SVM, lo compara con el campeón y dice qué se decidió.
 
     Raises:
-        ServiceError: si no hay ninguna búsqueda de SVM.
+        ServiceError: si no hay ninguna búsqueda de SVM con esas particiones y esa semilla.
     """
-    challenger = register_version(client, finished_searches(client, family=FAMILY)[0])
+    challenger = register_version(client, find_best(client, folds=folds, seed=seed))
     champion = version_with_alias(client, CHAMPION)
     if champion and champion.version == challenger.version:
         return f"El mejor SVM ya es el campeón: versión {champion.version}."
@@ -61,8 +84,9 @@ def roll_back(client: MlflowClient) -> str:
             why="Nadie fue campeón antes." if champion else "No hay campeón.",
             next_step="Vea las versiones: `python clase3_mlflow/manage_artifacts.py versions`",
         )
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, previous)
+    # Primero la marca: si se corta entre las dos, la versión mala no vuelve sola.
     client.set_model_version_tag(MODEL_NAME, champion.version, RETIRED_TAG, previous)
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, previous)
     return f"El campeón vuelve a ser la versión {previous}; lo era la {champion.version}."
 
 

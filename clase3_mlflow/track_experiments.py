@@ -11,10 +11,12 @@ from typing import Annotated, Any
 
 import mlflow
 import typer
+from filelock import FileLock
 from mlflow import MlflowClient
 
 from clase3_mlflow.experiment import (
     EXPERIMENT,
+    FINISHED,
     PROCESS_TAG,
     SERVER_ERRORS,
     end_dead_runs,
@@ -23,7 +25,7 @@ from clase3_mlflow.experiment import (
     tracking,
 )
 from clase3_mlflow.families import TRUSTED_TYPES, build_families
-from clase3_mlflow.search import FIGURES, MODEL, RECORD, pending_results, save_results
+from clase3_mlflow.search import FIGURES, MODEL, PENDING, RECORD, pending_results, save_results
 from shared.commands import run_script
 from shared.datasets import HEART_TARGET
 from shared.errors import ServiceError
@@ -94,12 +96,14 @@ def log_pending(client: MlflowClient) -> None:
         ServiceError: si el servidor falla; lo que falte sigue en su carpeta.
     """
     experiment = mlflow.set_experiment(EXPERIMENT)
-    for folder in pending_results():
-        wanted = f"tags.result = '{folder.name}' and attributes.status = 'FINISHED'"
-        if not client.search_runs([experiment.experiment_id], wanted):
-            run_id = log_results(folder)
-            typer.echo(f"  registrado {folder.name.partition('-')[2]:<9} ejecución {run_id[:8]}")
-        shutil.rmtree(folder)
+    PENDING.mkdir(parents=True, exist_ok=True)
+    # Dos programas a la vez registrarían lo mismo dos veces: el segundo espera, y sigue con lo que quede.
+    with FileLock(PENDING.with_suffix(".lock")):
+        for folder in pending_results():
+            if not client.search_runs([experiment.experiment_id], f"tags.result = '{folder.name}' and {FINISHED}"):
+                run_id = log_results(folder)
+                typer.echo(f"  registrado {folder.name.partition('-')[2]:<9} ejecución {run_id[:8]}")
+            shutil.rmtree(folder)
 
 
 def compute(*, folds: int, seed: int) -> None:
@@ -122,12 +126,14 @@ def main(
             typer.echo(f"La ejecución {run_id[:8]} quedó a medias: se marca como KILLED.")
         if not resume:
             compute(folds=folds, seed=seed)
+        elif not pending_results():
+            typer.echo("No hay nada pendiente.")
         try:
             log_pending(client)
         except SERVER_ERRORS as error:
-            what = f"Hay {len(pending_results())} resultados calculados y sin registrar."
+            what = f"Resultados calculados y sin registrar: {len(pending_results())}."
             raise ServiceError(what, why=str(error).splitlines()[0], next_step=RESUME) from error
-        typer.echo(f"Interfaz: {mlflow.get_tracking_uri()}")
+    typer.echo("Véalo en la interfaz: `./labs services mlflow`, o la del servidor que use.")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,11 @@ class AirflowApi:
             f"{dag_id}, {run_id}: no terminó en {seconds:.0f} s.", next_step="Mírela en la interfaz de Airflow."
         )
 
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Repite una ejecución terminada, desde el principio y con el mismo identificador."""
+        body = {"dry_run": False}
+        self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/clear", json=body)
+
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Las tareas de una ejecución, con su estado y sus horas; las repetidas por `expand`, una a una."""
         return list(self.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -20,7 +22,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import Pipeline
 
-from shared.models import TRUSTED_TYPES
+from shared.models import TRUSTED_TYPES, load_model
 from shared.settings import get_settings
 
 MODEL_NAME = "heart-svm"
@@ -109,8 +111,17 @@ def all_versions(client: MlflowClient) -> list[tuple[ModelVersion, str]]:
 
 
 def load_version(version: ModelVersion) -> Pipeline:
-    """Descarga y abre una versión."""
-    return mlflow.sklearn.load_model(f"models:/{MODEL_NAME}/{version.version}")
+    """Descarga y abre una versión, con la lista de tipos revisados de este repositorio.
+
+    `mlflow.sklearn.load_model` usaría la que trae el propio modelo, que en uno ajeno puede decir cualquier cosa.
+
+    Raises:
+        ModelError: si contiene otros tipos.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"models:/{MODEL_NAME}/{version.version}"
+        path = mlflow.artifacts.download_artifacts(artifact_uri=f"{uri}/model.skops", dst_path=folder)
+        return load_model(Path(path), next_step="Registre otro modelo: este no es de los programas del curso.")
 
 
 def log_classifier(
@@ -182,7 +193,7 @@ def compare(challenger_f1: float, champion: ModelVersion | None, cases: Cases, *
 
 @contextmanager
 def one_promotion_at_a_time() -> Iterator[None]:
-    """Impide que dos promociones de esta máquina se crucen; la segunda espera y compara con lo que dejó la primera."""
+    """Impide que dos promociones de este clon se crucen; la segunda espera y compara con lo que dejó la primera."""
     folder = get_settings().labs_home
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{MODEL_NAME}.lock"):

@@ -13,6 +13,7 @@ from mlflow.entities import Run
 from PIL import Image
 
 from clase3_mlflow import compare_runs
+from clase3_mlflow.experiment import EXPERIMENT
 from shared.errors import DataError
 from tests.clase3_mlflow.programs import run_program
 
@@ -60,6 +61,16 @@ def test_a_filter_that_nothing_matches_and_one_that_is_not_understood(tmp_path: 
     with pytest.raises(DataError, match="no entiende el filtro"):
         compare_runs.main(condition="f1 mayor que 0.8", output=output)
     assert not output.exists()
+
+
+def test_a_run_that_was_cut_is_not_compared(tracked: MlflowClient, tmp_path: Path):
+    experiment = tracked.get_experiment_by_name(EXPERIMENT).experiment_id
+    cut = tracked.create_run(experiment, tags={"family": "svm", "title": "SVM"})
+    tracked.log_metric(cut.info.run_id, "cv_f1", 0.999)
+    tracked.set_terminated(cut.info.run_id, "KILLED")
+    assert cut.info.run_id not in set(compare_runs.find_runs("")["run_id"])
+    with pytest.raises(DataError, match="Ninguna búsqueda cumple"):
+        compare_runs.main(condition="metrics.cv_f1 > 0.99", output=tmp_path / "comparacion")
 
 
 @pytest.mark.usefixtures("client")

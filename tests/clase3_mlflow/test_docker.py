@@ -132,6 +132,10 @@ def test_what_is_deleted_leaves_both_stores(stack: Stack):
     before = stored_objects(stack)
     run(stack, "manage_artifacts.py", "delete", run_id)
     assert stored_objects(stack) == before
+    # Desde fuera solo se marcan los modelos: la base de datos no se publica.
+    marked = run_program("manage_artifacts.py", "gc", MLFLOW_TRACKING_URI=url_of(stack))
+    assert marked.returncode == 1
+    assert "README" in marked.stderr
     stack.compose("exec", "--no-TTY", "mlflow", "sh", "-c", CLEAN_UP)
     after = stored_objects(stack)
     gone = {key.rsplit("/", 1)[1] for key in set(before) - set(after)}

@@ -54,7 +54,7 @@ def test_without_a_registered_model_it_says_which_step_comes_first(client: Mlflo
 
 
 @pytest.mark.usefixtures("champion")
-@pytest.mark.parametrize("missing", ["model.skops", "MLmodel", "."])
+@pytest.mark.parametrize("missing", ["model.skops", "."])
 def test_files_that_are_gone_from_the_store_are_explained(run_of: Callable[[str], Run], missing: str):
     target = stored(run_of("svm")) / missing
     shutil.rmtree(target) if target.is_dir() else target.unlink()

@@ -110,13 +110,59 @@ def test_gc_removes_what_was_deleted_and_nothing_else(tracked: MlflowClient, run
 
     result = run_program("manage_artifacts.py", "gc", "--backend-store-uri", _database(store))
     assert result.returncode == 0, result.stderr
-    assert "Quedan 0 ejecuciones marcadas como borradas." in result.stdout
+    assert "No queda nada marcado como borrado." in result.stdout
     assert not [path for folder in folders_of(store, removed) for path in files_in(folder)]
     assert {path: digest(path) for folder in folders_of(store, kept) for path in files_in(folder)} == before
     experiment = tracked.get_experiment_by_name(EXPERIMENT).experiment_id
     assert tracked.search_runs([experiment], run_view_type=ViewType.DELETED_ONLY) == []
     # Las 3 búsquedas que quedan, con sus 9, 4 y 4 combinaciones.
     assert len(tracked.search_runs([experiment])) == 3 + 9 + 4 + 4
+
+
+def test_what_was_deleted_can_be_restored_whole_until_gc(tracked: MlflowClient, run_of: Callable[[str], Run]):
+    run = run_of("forest")
+    [output] = run.outputs.model_outputs
+    manage_artifacts.delete(run.info.run_id)
+    tracked.restore_run(run.info.run_id)
+    manage_artifacts.list_runs()
+    manage_artifacts.check()
+    assert mlflow.sklearn.load_model(f"models:/{output.model_id}")
+
+
+def test_gc_knows_the_database_of_the_embedded_server(
+    tracked: MlflowClient, run_of: Callable[[str], Run], store: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = run_of("forest")
+    manage_artifacts.delete(run.info.run_id)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    result = run_program("manage_artifacts.py", "gc")
+    assert result.returncode == 0, result.stderr
+    assert not [path for folder in folders_of(store, run) for path in files_in(folder)]
+    assert len(tracked.search_runs([run.info.experiment_id], "tags.family != ''")) == 3
+
+
+def test_gc_of_another_database_says_that_nothing_was_cleaned(
+    tracked: MlflowClient, run_of: Callable[[str], Run], tmp_path: Path
+):
+    run = run_of("forest")
+    manage_artifacts.delete(run.info.run_id)
+    result = run_program("manage_artifacts.py", "gc", "--backend-store-uri", f"sqlite:///{tmp_path / 'otra.db'}")
+    assert result.returncode == 1
+    # La búsqueda y sus cuatro combinaciones.
+    assert "Siguen ahí 5 ejecuciones" in result.stderr
+    assert tracked.get_run(run.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_what_was_cut_is_listed_and_can_be_deleted(tracked: MlflowClient, capsys: pytest.CaptureFixture[str]):
+    experiment = tracked.get_experiment_by_name(EXPERIMENT).experiment_id
+    cut = tracked.create_run(experiment, tags={"family": "svm", "title": "SVM"})
+    tracked.set_terminated(cut.info.run_id, "KILLED")
+    capsys.readouterr()
+    manage_artifacts.list_runs()
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith(cut.info.run_id[:8])]
+    assert line.endswith("KILLED")
+    manage_artifacts.delete(cut.info.run_id)
+    assert tracked.get_run(cut.info.run_id).info.lifecycle_stage == "deleted"
 
 
 def _database(store: Path) -> str:

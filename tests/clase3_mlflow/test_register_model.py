@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -11,7 +13,7 @@ from mlflow.entities import Run
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 
-from clase3_mlflow import register_model
+from clase3_mlflow import register_model, search, track_experiments
 from clase3_mlflow.experiment import EXPERIMENT, split_heart
 from clase3_mlflow.families import TRUSTED_TYPES
 from shared import registry
@@ -26,13 +28,14 @@ from tests.clase3_mlflow.programs import run_program, start_program
 WEAK = {"classifier__estimator__C": 0.001, "classifier__estimator__gamma": 1e-4}
 
 
-def log_svm(client: MlflowClient, *, cv_f1: float, test_f1: float) -> Run:
+def log_svm(client: MlflowClient, *, cv_f1: float, test_f1: float, seed: int = SEED) -> Run:
     """Una búsqueda con un SVM flojo y las métricas que se digan, aunque no sean las suyas."""
     heart = load_heart()
     model = heart_svm().set_params(**WEAK).fit(encode_heart(heart), heart["target"])
     tags = {"family": "svm", "title": "SVM", "git_commit": "0" * 40, "data_sha256": "0" * 64}
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
+        mlflow.log_params({"folds": FOLDS, "seed": seed})
         mlflow.log_metrics({"cv_f1": cv_f1, "test_f1": test_f1})
         mlflow.sklearn.log_model(
             model, name="model", pip_requirements=["scikit-learn"], skops_trusted_types=list(TRUSTED_TYPES)
@@ -124,15 +127,29 @@ def test_it_must_win_by_the_margin(weak_champion: MlflowClient):
 
 
 def test_rollback_returns_to_the_previous_champion_and_the_other_does_not_come_back(
-    weak_champion: MlflowClient, capsys: pytest.CaptureFixture[str]
+    weak_champion: MlflowClient, results: Path, capsys: pytest.CaptureFixture[str]
 ):
     register_model.main()
     register_model.main(rollback=True)
     assert aliases(weak_champion)["champion"] == "1"
+    # La misma receta, calculada otra vez, tampoco vuelve sola.
+    shutil.copytree(results, search.PENDING, dirs_exist_ok=True)
+    for folder in search.pending_results():
+        folder.rename(folder.with_name(f"9{folder.name}"))
+    track_experiments.log_pending(weak_champion)
     capsys.readouterr()
     register_model.main()
-    assert "se retiró con --rollback" in capsys.readouterr().out
-    assert aliases(weak_champion)["champion"] == "1"
+    assert capsys.readouterr().out == "El mejor SVM ya es el campeón: versión 1.\n"
+    assert aliases(weak_champion) == {"champion": "1"}
+    assert len(weak_champion.search_model_versions(f"name = '{MODEL_NAME}'")) == 2
+
+
+def test_only_searches_of_the_same_patients_and_folds_are_compared(champion: MlflowClient):
+    """Con otra semilla el F1 sube o baja varias centésimas por los pacientes que tocaron, no por el modelo."""
+    lucky = log_svm(champion, cv_f1=0.99, test_f1=0.99, seed=SEED + 1)
+    register_model.main()
+    assert aliases(champion) == {"champion": "1"}
+    assert not champion.search_model_versions(f"run_id = '{lucky.info.run_id}'")
 
 
 def test_rollback_without_a_previous_champion_is_explained(champion: MlflowClient):
