@@ -17,6 +17,8 @@ DAGS = ROOT / "clase4_airflow" / "dags"
 CONFIG = ROOT / "clase4_airflow" / "config"
 FILE_BACKEND = "airflow.secrets.local_filesystem.LocalFilesystemBackend"
 """De dónde lee Airflow las variables: de un archivo."""
+LOCK_SECONDS = 60
+"""Lo que espera cada proceso a que otro termine de escribir en la base de datos."""
 PASSED_ON = (
     "AWS_ENDPOINT_URL_S3",
     "AWS_ACCESS_KEY_ID",
@@ -38,6 +40,8 @@ def airflow_settings(folder: Path) -> dict[str, str]:
         "AIRFLOW_HOME": str(folder),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # SQLite admite un solo escritor: los demás esperan su turno, y no 5 s, que con la máquina ocupada no bastan.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{folder}/airflow.db?timeout={LOCK_SECONDS}",
         # Las variables, de un archivo; la conexión, de una variable de entorno: su dirección cambia en cada máquina.
         "AIRFLOW__SECRETS__BACKEND": FILE_BACKEND,
         "AIRFLOW__SECRETS__BACKEND_KWARGS": variables,

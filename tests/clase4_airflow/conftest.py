@@ -14,6 +14,7 @@ from clase4_airflow.storage import Storage
 from clase4_airflow.upload_data import SOURCE, make_storage
 from shared import ROOT
 from shared.datasets import HEART_CSV
+from shared.registry import connect
 from shared.services import mlflow as mlflow_service
 from shared.services import s3 as s3_service
 from shared.services.airflow import CONFIG, airflow_settings
@@ -80,8 +81,16 @@ def run_airflow(
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def mlflow_server() -> Iterator[str]:
-    """Dirección del servidor de MLflow de esta sesión."""
+    """Dirección de un servidor de MLflow sin modelos registrados: lo comparte con las pruebas de otras clases."""
     with mlflow_service.running() as endpoint:
+        forget_models(endpoint.url)
         yield endpoint.url
+
+
+def forget_models(url: str) -> None:
+    """Borra del registro de un servidor todos los modelos."""
+    client = connect(url)
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)

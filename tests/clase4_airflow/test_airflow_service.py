@@ -21,6 +21,7 @@ from shared.errors import ServiceError
 from shared.services import airflow as airflow_service
 from shared.services import s3 as s3_service
 from shared.services.base import Endpoint
+from tests.clase4_airflow.conftest import forget_models
 
 MAX_SECONDS = 300
 TELLTALE = """
@@ -45,6 +46,7 @@ indiscreto()
 def service() -> Iterator[Endpoint]:
     """Airflow en marcha, con su almacén y su MLflow."""
     with airflow_service.running() as endpoint:
+        forget_models(endpoint.environment["MLFLOW_TRACKING_URI"])
         yield endpoint
 
 

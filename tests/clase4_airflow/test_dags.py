@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 
 import mlflow
@@ -191,7 +193,7 @@ def test_training_registers_the_first_model_and_explains_why_not_the_second(
     assert airflow("dags", "test", ETLS[0]).returncode == 0
     first = airflow("dags", "test", "train_and_register", MLFLOW_TRACKING_URI=mlflow_server)
     assert first.returncode == 0, first.stdout
-    assert "versión 1: promovida a champion; no había campeón" in first.stdout
+    assert "promovida a champion; no había campeón" in first.stdout
     client = connect(mlflow_server)
     version = client.get_model_version_by_alias(MODEL_NAME, "champion")
     run = client.get_run(version.run_id)
@@ -225,3 +227,13 @@ def test_upkeep_writes_the_inventory_of_its_interval(airflow: Airflow, storage: 
     [report] = storage.list_objects("mantenimiento/")
     assert report["Key"] == "mantenimiento/2026-03-01.json"
     assert storage.read_json(report["Key"]) == {"day": "2026-03-01", "objects": 0, "bytes": 0}
+
+
+def test_airflow_waits_while_another_writes_in_its_database(airflow: Airflow, airflow_home: Path):
+    with closing(sqlite3.connect(airflow_home / "airflow.db")) as writer, ThreadPoolExecutor() as pool:
+        writer.execute("BEGIN IMMEDIATE")
+        waiting = pool.submit(airflow, "pools", "set", "espera", "1", "con la base de datos ocupada")
+        # Con los 5 s de Python, la orden se rendiría antes.
+        assert not wait([waiting], timeout=20).done
+        writer.rollback()
+        assert waiting.result().returncode == 0, waiting.result().stderr
