@@ -37,13 +37,9 @@ class AirflowApi:
         self._session.headers["Authorization"] = f"Bearer {token['access_token']}"
 
     @classmethod
-    def from_environment(cls) -> AirflowApi:
-        """Sesión con el servidor de `AIRFLOW__API__BASE_URL`; usuario y contraseña, si los pide, en el entorno."""
-        return cls(
-            os.environ.get("AIRFLOW__API__BASE_URL", "http://127.0.0.1:8080"),
-            os.environ.get("AIRFLOW_USER", ""),
-            os.environ.get("AIRFLOW_PASSWORD", ""),
-        )
+    def from_environment(cls, url: str) -> AirflowApi:
+        """Sesión con el usuario y la contraseña de `AIRFLOW_USER` y `AIRFLOW_PASSWORD`; sin ellos, sin contraseña."""
+        return cls(url, os.environ.get("AIRFLOW_USER", ""), os.environ.get("AIRFLOW_PASSWORD", ""))
 
     def _send(self, method: str, path: str, **options: Any) -> Any:
         try:

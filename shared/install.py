@@ -88,7 +88,7 @@ def write_constraints(*, upgrade: bool) -> None:
     target = ROOT / "constraints.txt"
     temporary = target.with_suffix(".tmp")
     shutil.copyfile(target, temporary)
-    options = ["--universal", "--no-emit-index-url", "--no-annotate", "--extra", "todo", "--python-version", "3.10"]
+    options = ["--universal", "--no-emit-index-url", "--no-annotate", "--all-extras", "--python-version", "3.10"]
     try:
         run_command(
             [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *options, "--quiet"]
