@@ -85,7 +85,7 @@ class Airflow(Service):
             subprocess.run(command, env={**os.environ, **airflow_settings(folder)}, check=True)  # noqa: S603
 
     def launch(self, folder: Path, port: int) -> Launch:
-        """Con los valores de Airflow abriría 34 procesos y ocuparía 6 GB."""
+        """Con los valores de fábrica abriría 40 procesos, y hasta 32 tareas a la vez (`benchmarks/airflow.py`)."""
         url = f"http://127.0.0.1:{port}"
         programs = Path(sys.executable).parent
         environment = {
