@@ -22,7 +22,7 @@ from tests.repository import clean_copy
 
 pytestmark = pytest.mark.docker
 
-PASSWORD = "clave-de-laboratorio"  # noqa: S105
+PASSWORD = "clave-de-laboratorio"  # noqa: S105  # pragma: allowlist secret
 PORTS = ("AIRFLOW_PORT", "MLFLOW_PORT", "MINIO_PORT", "MINIO_CONSOLE_PORT", "FLOWER_PORT", "PROMETHEUS_PORT")
 AIRFLOW = ("airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "airflow-worker")
 OTHERS = ("postgres", "redis", "minio", "mlflow", "flower", "prometheus")
