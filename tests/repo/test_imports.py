@@ -1,4 +1,4 @@
-"""Los módulos se importan en una sola dirección: pruebas → clases → shared."""
+"""Los módulos se importan en una sola dirección: pruebas y mediciones → clases → shared."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ def forbidden_pattern(path: Path) -> str:
     folder, *rest = path.relative_to(ROOT).parts
     if folder == "tests":
         return "(?!)"
+    if folder == "benchmarks":
+        return r"tests\b.*"
     if folder == "shared":
         part = rest[0].removesuffix(".py")
         return rf"(clase\d|tests)\b.*|clase\d\w+.*|{FORBIDDEN_IN_SHARED.get(part, '(?!)')}"
@@ -79,6 +81,7 @@ def test_only_the_cli_imports_the_cli():
         ("shared/report.py", "clase1_buenas_practicas.etl"),
         ("clase2_docker/app.py", "clase1_buenas_practicas"),
         ("clase1_buenas_practicas/etl.py", "tests.repository"),
+        ("benchmarks/airflow.py", "tests.repository"),
     ],
 )
 def test_a_wrong_direction_is_recognised(path: str, module: str):
